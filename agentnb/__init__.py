@@ -63,9 +63,7 @@ if TYPE_CHECKING:
     from agentnb.store.prices import set_prices
     from agentnb.synchronization.sync import sync, sync_async
     from agentnb.tables.events import events
-    from agentnb.tables.runs import runs
-    from agentnb.tables.sessions import sessions
-    from agentnb.tables.tool_calls import tool_calls
+    from agentnb.tables.runs import runs, sessions, tool_calls
     from agentnb.tables.usage import usage
 
 __all__ = [
@@ -144,12 +142,12 @@ _MODULES = {
     "record": "agentnb.cassettes.recorder",
     "replay": "agentnb.run.replay",
     "runs": "agentnb.tables.runs",
-    "sessions": "agentnb.tables.sessions",
+    "sessions": "agentnb.tables.runs",
     "set_prices": "agentnb.store.prices",
     "show": "agentnb.notebook.display",
     "sync": "agentnb.synchronization.sync",
     "sync_async": "agentnb.synchronization.sync",
-    "tool_calls": "agentnb.tables.tool_calls",
+    "tool_calls": "agentnb.tables.runs",
     "usage": "agentnb.tables.usage",
     "wait": "agentnb.monitoring.wait",
 }

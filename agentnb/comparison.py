@@ -19,6 +19,7 @@ from agentnb.platforms.media import MediaLike
 from agentnb.run.output import OutputType
 from agentnb.run.run import Run
 from agentnb.store import recent
+from agentnb.tables.columns import RUN_COLUMNS
 from agentnb.tables.frame import table
 from agentnb.tables.run_list import RunList
 
@@ -32,21 +33,13 @@ __all__ = ["COMPARISON_COLUMNS", "AgentLike", "Comparison", "ask_all"]
 AgentLike = str | Agent | Callable[..., Any]
 """An agent's name, an `Agent`, or a function that takes the prompt."""
 
+_TOKENS: Final = ("input_tokens", "output_tokens", "total_tokens", "cost_usd")
+_FIELDS: Final = ("platform", "agent", "status", "duration", "time_to_first_token")
+
 #: Column -> dtype of `Comparison.DataFrame`, in order.
 COMPARISON_COLUMNS: Final[dict[str, str]] = {
     "label": "string",
-    "platform": "category",
-    "agent": "category",
-    "status": "category",
-    "duration": "timedelta64[us]",
-    "time_to_first_token": "timedelta64[us]",
-    "input_tokens": "Int64",
-    "output_tokens": "Int64",
-    "total_tokens": "Int64",
-    "cost_usd": "Float64",
-    "text": "string",
-    "error": "string",
-    "run_id": "string",
+    **{name: RUN_COLUMNS[name] for name in (*_FIELDS, *_TOKENS, "text", "error", "run_id")},
 }
 
 
@@ -311,19 +304,9 @@ def _labels(runs: Sequence[Run]) -> list[str]:
 
 
 def _row(label: str, run: Run) -> dict[str, Any]:
-    usage = run.usage
     return {
         "label": label,
-        "platform": run.platform,
-        "agent": run.agent,
-        "status": run.status,
-        "duration": run.duration,
-        "time_to_first_token": run.time_to_first_token,
-        "input_tokens": usage and usage.input_tokens,
-        "output_tokens": usage and usage.output_tokens,
-        "total_tokens": usage and usage.total_tokens,
-        "cost_usd": usage and usage.cost_usd,
-        "text": run.text,
-        "error": run.error,
         "run_id": run.id,
+        **{name: getattr(run, name) for name in (*_FIELDS, "text", "error")},
+        **{name: getattr(run.usage, name, None) for name in _TOKENS},
     }

@@ -93,9 +93,10 @@ def going(agent: Agent) -> Iterator[tuple[str, str]]:
 
 
 def go_on(sandbox: Sandbox, run_id: str) -> None:
-    loop = sandbox._loop  # pyright: ignore[reportPrivateUsage]
-    assert loop is not None
-    loop.call_soon_threadsafe(gates[run_id].set)
+    server = sandbox._server  # pyright: ignore[reportPrivateUsage]
+    assert server is not None
+    assert server.loop is not None
+    server.loop.call_soon_threadsafe(gates[run_id].set)
 
 
 def joined(sandbox: Sandbox, platform: str, agent: Agent, place: tuple[str, str]) -> Run:

@@ -235,7 +235,7 @@ class TestLife:
         del watch, view
         gc.collect()
         assert gone() is None
-        await until(engine.ended.done)
+        await until(lambda: engine.done)
         await steps.go(None)
 
     async def test_a_listener_that_raises_hurts_nobody(

@@ -9,7 +9,7 @@ redirect followed is one that adds or removes the slash at the end of the path.
 
 from __future__ import annotations
 
-from agentnb._http.client import HttpClient
+from agentnb._http.client import HttpClient, JsonResponse
 from agentnb._http.error_responses import (
     ErrorDetails,
     ErrorParser,
@@ -17,7 +17,6 @@ from agentnb._http.error_responses import (
     parse_retry_after,
     without_frames,
 )
-from agentnb._http.event_stream import EventStream, JsonResponse
 from agentnb._http.options import (
     RequestOptions,
     RetryDelay,
@@ -33,7 +32,6 @@ __all__ = [
     "MAX_RETRY_AFTER",
     "ErrorDetails",
     "ErrorParser",
-    "EventStream",
     "HttpClient",
     "JsonResponse",
     "RequestOptions",

@@ -24,8 +24,9 @@ import httpx
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http import HttpProcessingError
 
-from agentnb._http.pool import BODY, KEEPALIVE_SECONDS, SPARE_SECONDS, count_expired
+from agentnb._http.pool import KEEPALIVE_SECONDS, SPARE_SECONDS, count_expired
 from agentnb._http.response_heads import HeadReader
+from agentnb._http.timeout import WATCHDOG, Watchdog
 from agentnb._support.fork import close_after_fork
 
 # httpx's limit for the head of a response.
@@ -82,13 +83,10 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         if response.status == 101:
             response.close()
             raise httpx.RemoteProtocolError("The protocol was switched.")
-        body = _Body(response)
         return httpx.Response(
             response.status,
             headers=response.raw_headers,
-            stream=body,
-            request=request,
-            extensions={BODY: body},
+            stream=_Body(response, request.extensions[WATCHDOG]),
         )
 
     async def aclose(self) -> None:
@@ -141,10 +139,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
 
 
 class _Handler(ResponseHandler):
-    """aiohttp's connection, which joins the HTTP chunks of each network read.
-
-    ``is_invalid`` is whether invalid HTTP was received.
-    """
+    """aiohttp's connection; ``is_invalid`` is whether it received invalid HTTP."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
@@ -194,7 +189,7 @@ class _Handler(ResponseHandler):
     def data_received(self, data: bytes) -> None:
         head = self._head
         if head is None or head.is_over:
-            self._feed(data)
+            super().data_received(data)
             return
         try:
             pieces = head.read(data)
@@ -204,20 +199,7 @@ class _Handler(ResponseHandler):
             self.set_exception(HttpProcessingError(message="The head is not valid."))
             return
         for piece in pieces:
-            self._feed(piece)
-
-    def _feed(self, data: bytes) -> None:
-        unread = _unread(self._payload)
-        # Chunks of an earlier read are left as they are: aiohttp may be about to take a number of
-        # chunks that it has counted, and joining again each time would be quadratic in the backlog
-        # of a slow reader.
-        has_backlog = bool(unread)
-        super().data_received(data)
-        chunks = _unread(self._payload)
-        if chunks and len(chunks) > 1 and not (has_backlog and chunks is unread):
-            joined = b"".join(chunks)
-            chunks.clear()
-            chunks.append(joined)
+            super().data_received(piece)
 
     def pause_reading(self) -> None:
         self._was_paused = True
@@ -245,8 +227,9 @@ def _unread(body: aiohttp.StreamReader | None) -> deque[bytes] | None:
 
 
 class _Body(httpx.AsyncByteStream):
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, watchdog: Watchdog) -> None:
         self._response = response
+        self._watchdog = watchdog
         connection = response.connection
         # None where the whole body came with the head.
         self._handler = None if connection is None else connection.protocol
@@ -256,6 +239,10 @@ class _Body(httpx.AsyncByteStream):
         return self
 
     async def __anext__(self) -> bytes:
+        async with self._watchdog:
+            return await self._read()
+
+    async def _read(self) -> bytes:
         if self._failure is not None:
             raise self._failure
         content = self._response.content

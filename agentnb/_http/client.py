@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,8 +17,8 @@ from agentnb._http.error_responses import (
     no_error_details,
     without_frames,
 )
-from agentnb._http.event_stream import MAX_JSON_BYTES, EventStream, JsonResponse, read_json_body
 from agentnb._http.options import (
+    MAX_JSON_BYTES,
     RetryDelay,
     TransportName,
     chosen_transport,
@@ -46,6 +47,18 @@ if TYPE_CHECKING:
     from agentnb._http.websocket import WebSocketResponse
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class JsonResponse:
+    """A successful response.
+
+    ``headers`` are case-insensitive; ``data`` is the parsed body, None where there is none.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    data: Any
 
 
 class HttpClient:
@@ -118,8 +131,7 @@ class HttpClient:
         """
         response = await self._open(method, path, json, params, headers, "application/json")
         try:
-            data = await read_json_body(response, name=self.name, limit=self._max_json_bytes)
-            return JsonResponse(response.status, response.headers, data)
+            return JsonResponse(response.status, response.headers, await response.json())
         finally:
             await response.aclose()
 
@@ -132,7 +144,7 @@ class HttpClient:
         json: Any = None,
         params: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> AsyncGenerator[EventStream, None]:
+    ) -> AsyncGenerator[Response, None]:
         """Send a request and yield its response stream.
 
         On exit the connection returns to the pool if the stream was read to its end, else it is
@@ -140,12 +152,7 @@ class HttpClient:
         """
         response = await self._open(method, path, json, params, headers, "text/event-stream")
         try:
-            yield EventStream(
-                response,
-                name=self.name,
-                max_event_bytes=self._max_event_bytes,
-                max_json_bytes=self._max_json_bytes,
-            )
+            yield response
         finally:
             await response.aclose()
 
@@ -281,6 +288,8 @@ class HttpClient:
                 name=self.name,
                 trust_env=self._trust_env,
                 library=chosen_transport(self._library),
+                max_event_bytes=self._max_event_bytes,
+                max_json_bytes=self._max_json_bytes,
             )
         transport = self._transport
         request = transport.build_request(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Generator, Iterable
 from contextlib import contextmanager
 from typing import Any, Final, cast
 
 import httpcore
 import httpx
 
+from agentnb._http.timeout import WATCHDOG, Watchdog
 from agentnb._support.fork import close_after_fork
 
 # The classes of errors that httpcore and httpx have under the same names, the specific ones first.
@@ -57,8 +58,12 @@ class Connection:
         connections = self._pool.connections
         return bool(connections) and all(connection.is_idle() for connection in connections)
 
-    async def send(self, request: httpx.Request) -> httpx.Response:
+    async def send(
+        self, request: httpx.Request, release: Callable[[], Awaitable[None]]
+    ) -> httpx.Response:
         """Send ``request``; return its response once the head has arrived.
+
+        ``release`` is called when its body is closed.
 
         Raises:
             httpx.TransportError: that failed.
@@ -88,7 +93,7 @@ class Connection:
         return httpx.Response(
             response.status,
             headers=response.headers,
-            stream=_Body(response, self._network),
+            stream=_Body(response, self._network, request.extensions[WATCHDOG], release),
             extensions=extensions,
         )
 
@@ -104,56 +109,71 @@ class _Body(httpx.AsyncByteStream):
 
     httpcore returns each HTTP chunk separately, and one read of the network may have hundreds.
     Once a read has had several, a task reads them, and the consumer gets all that have arrived.
+    Closing it calls ``release``.
     """
 
-    def __init__(self, response: httpcore.Response, network: NetworkBackend) -> None:
+    def __init__(
+        self,
+        response: httpcore.Response,
+        network: NetworkBackend,
+        watchdog: Watchdog,
+        release: Callable[[], Awaitable[None]],
+    ) -> None:
         self._response = response
         self._network = network
+        self._watchdog = watchdog
+        self._release: Callable[[], Awaitable[None]] | None = release
+        self._iterator = aiter(response.aiter_stream())
+        # Reads of the network up to the last chunk.
+        self._reads = 0
         self._chunks: list[bytes] = []
         self._reader: asyncio.Task[None] | None = None
         self._has_arrived = asyncio.Event()
         self._has_room = asyncio.Event()
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        chunks = aiter(self._response.aiter_stream())
-        read = 0
-        with _httpx_errors():
-            async for chunk in chunks:
-                yield chunk
-                # Some tracebacks print variables, and servers echo keys.
-                del chunk
-                if read == self._network.reads:
-                    break
-                read = self._network.reads
-            else:
-                return
-        self._reader = asyncio.create_task(self._read_ahead(chunks))
-        while not self._reader.done() or self._chunks:
-            if self._chunks:
-                joined = b"".join(self._chunks)
-                self._chunks.clear()
-                self._has_room.set()
-                yield joined
-                del joined
-            else:
-                self._has_arrived.clear()
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._reader is None:
+            with _httpx_errors():
+                async with self._watchdog:
+                    chunk = await anext(self._iterator)
+            if self._reads == self._network.reads:
+                self._reader = asyncio.create_task(self._read_ahead())
+            self._reads = self._network.reads
+            return chunk
+        while not self._chunks:
+            if self._reader.done():
+                await self._reader
+                raise StopAsyncIteration
+            self._has_arrived.clear()
+            async with self._watchdog:
                 await self._has_arrived.wait()
-        await self._reader
+        joined = b"".join(self._chunks)
+        self._chunks.clear()
+        self._has_room.set()
+        return joined
 
     async def aclose(self) -> None:
+        release, self._release = self._release, None
         try:
             if self._reader is not None:
                 self._reader.cancel()
                 await asyncio.gather(self._reader, return_exceptions=True)
         finally:
-            with _httpx_errors():
-                await self._response.aclose()
+            try:
+                with _httpx_errors():
+                    await self._response.aclose()
+            finally:
+                if release is not None:
+                    await release()
 
-    async def _read_ahead(self, chunks: AsyncIterator[bytes]) -> None:
+    async def _read_ahead(self) -> None:
         size = 0
         try:
             with _httpx_errors():
-                async for chunk in chunks:
+                async for chunk in self._iterator:
                     size = size + len(chunk) if self._chunks else len(chunk)
                     self._chunks.append(chunk)
                     self._has_arrived.set()

@@ -118,6 +118,9 @@ def remaining_time(deadlines: Deadlines) -> float | None:
     return deadlines.total - (time.monotonic() - current[1])
 
 
+# Both the body and the parsed data are in memory.
+MAX_JSON_BYTES: Final = 64 * 2**20
+
 TransportName = Literal["httpx", "aiohttp"]
 TRANSPORT_VARIABLE: Final = "AGENTNB_TRANSPORT"
 INSTALL_AIOHTTP: Final = install_hint("fast")

@@ -10,7 +10,7 @@ import asyncio
 import ssl
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
@@ -25,10 +25,6 @@ SPARE_SECONDS: Final = 2.0
 # As many as a table of prompts uses at once.
 _MAX_IDLE: Final = 256
 
-# The extension of a response that holds its body, without the wrapper by which httpx's client
-# measures the elapsed time.
-BODY: Final = "agentnb.body"
-
 
 def count_expired(idle_since: Sequence[float], now: float) -> tuple[int, float | None]:
     """Return how many of the connections to close, the longest idle first, and when to call again.
@@ -41,26 +37,6 @@ def count_expired(idle_since: Sequence[float], now: float) -> tuple[int, float |
         if expiry > now:
             return position, expiry
     return len(idle_since), None
-
-
-class _NoCookies(httpx.Cookies):
-    def extract_cookies(self, response: httpx.Response) -> None:
-        pass
-
-
-_NO_COOKIES: Final = _NoCookies()
-
-
-class Client(httpx.AsyncClient):
-    """httpx's client without cookies.
-
-    It has no defaults for `build_request` to merge, which takes as long as the rest of building a
-    request: requests are built without it.
-    """
-
-    @property
-    def cookies(self) -> httpx.Cookies:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return _NO_COOKIES
 
 
 class ConnectionPool(httpx.AsyncBaseTransport):
@@ -85,14 +61,10 @@ class ConnectionPool(httpx.AsyncBaseTransport):
             connection = self._connect()
             self._all.add(connection)
         try:
-            response = await connection.send(request)
+            return await connection.send(request, partial(self._release, connection))
         except BaseException:
             await self._close(connection)
             raise
-        assert isinstance(response.stream, httpx.AsyncByteStream)
-        body = _PooledBody(response.stream, partial(self._release, connection))
-        response.stream = response.extensions[BODY] = body
-        return response
 
     async def aclose(self) -> None:
         if self._timer is not None:
@@ -133,24 +105,3 @@ class ConnectionPool(httpx.AsyncBaseTransport):
     async def _close(self, connection: Connection) -> None:
         self._all.discard(connection)
         await connection.aclose()
-
-
-class _PooledBody(httpx.AsyncByteStream):
-    """The body of a response; closing it releases its connection."""
-
-    def __init__(
-        self, stream: httpx.AsyncByteStream, release: Callable[[], Awaitable[None]]
-    ) -> None:
-        self._stream = stream
-        self._release: Callable[[], Awaitable[None]] | None = release
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._stream.__aiter__()
-
-    async def aclose(self) -> None:
-        release, self._release = self._release, None
-        try:
-            await self._stream.aclose()
-        finally:
-            if release is not None:
-                await release()

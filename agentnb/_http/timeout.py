@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable
 from dataclasses import dataclass, fields
-from typing import Final, Literal, TypeVar
+from typing import Any, Final, Literal
 
 from agentnb.errors import ConfigError, DeadlineError
-
-T = TypeVar("T")
 
 Setting = Literal["first_event", "idle", "progress", "total"]
 
@@ -73,17 +70,23 @@ def is_seconds(value: object) -> bool:
     return 0 < value < math.inf
 
 
+# The extension of a request that holds the watchdog of the waits for its response's body.
+WATCHDOG: Final = "agentnb.watchdog"
+
+
 class Watchdog:
     """Enforces the deadlines of one request and its response.
 
     Used as in::
 
-        response = await watchdog.wait(send())
+        async with watchdog:
+            response = await send()
         watchdog.begin_body(of_events=True)
-        chunk = await watchdog.wait(anext(chunks))
+        async with watchdog:
+            chunk = await anext(chunks)
 
-    Set ``event_came`` when a chunk completed an event.  A wait that outlasts its setting in
-    `Deadlines`, or the ``left`` seconds of ``total``, is cancelled and becomes a `DeadlineError`.
+    Set ``event_came`` when a chunk completed an event.  A block that outlasts its setting in
+    `Deadlines`, or the ``left`` seconds of ``total``, is cancelled and raises `DeadlineError`.
     Only waiting counts: a slow consumer is no idle server.
     """
 
@@ -99,6 +102,9 @@ class Watchdog:
         self._left = _seconds(deadlines.first_event)
         self._setting: Setting = "first_event"
         self._of_events: bool | None = None
+        # Of the current block: when it started, when it is due, and when `_setting` is.
+        self._started = self._due = self._mark = math.inf
+        self._timeout = asyncio.timeout(None)
 
     def begin_body(self, *, of_events: bool) -> None:
         """Watch a body from now on; with ``of_events``, ``first_event`` continues to count."""
@@ -108,39 +114,31 @@ class Watchdog:
         if not of_events or self._left > progress:
             self._left, self._setting = progress, "progress"
 
-    async def wait(self, awaitable: Awaitable[T]) -> T:
-        """Return the result of ``awaitable``.
-
-        Raises:
-            DeadlineError: it took too long.
-        """
-        started = self._now()
+    async def __aenter__(self) -> None:
+        started = self._started = self._now()
         if self.event_came:
             self.event_came = False
             self._left, self._setting = _seconds(self._deadlines.progress), "progress"
-        mark = started + self._left
-        due = min(started + self._idle, mark, self._end)
+        self._mark = started + self._left
+        self._due = min(started + self._idle, self._mark, self._end)
         # While a stream always has more to read, the loop does not get to the timer.
-        if due <= started:
-            if asyncio.iscoroutine(awaitable):
-                awaitable.close()
-            raise self._error(due, mark)
-        timeout = asyncio.timeout_at(None if due == math.inf else due)
-        try:
-            async with timeout:
-                return await awaitable
-        except TimeoutError:
-            if not timeout.expired():
-                raise
-            raise self._error(due, mark) from None
-        finally:
-            self._left -= self._now() - started
+        if self._due <= started:
+            raise self._error()
+        self._timeout = asyncio.timeout_at(None if self._due == math.inf else self._due)
+        await self._timeout.__aenter__()
 
-    def _error(self, due: float, mark: float) -> DeadlineError:
+    async def __aexit__(self, *exception: Any) -> None:
+        self._left -= self._now() - self._started
+        try:
+            await self._timeout.__aexit__(*exception)
+        except TimeoutError:
+            raise self._error() from None
+
+    def _error(self) -> DeadlineError:
         setting: Setting = "idle"
-        if due >= self._end:
+        if self._due >= self._end:
             setting = "total"
-        elif due >= mark:
+        elif self._due >= self._mark:
             setting = self._setting
         message = _MESSAGES[setting]
         if self._of_events is not None:

@@ -1,4 +1,4 @@
-"""The transport: httpx's client over a pool, with its exceptions mapped to this package's.
+"""The transport: a pool of connections, with httpx's exceptions mapped to this package's.
 
 Imported with the first request, as it imports httpx.
 """
@@ -25,16 +25,18 @@ from agentnb._http.errors import (
 )
 from agentnb._http.options import (
     INSTALL_AIOHTTP,
+    MAX_JSON_BYTES,
     TRANSPORT_VARIABLE,
     TransportName,
     current_options,
 )
-from agentnb._http.pool import BODY, Client, ConnectionPool
+from agentnb._http.pool import ConnectionPool
 from agentnb._http.request import proxy_for
-from agentnb._http.response import LOCATION, Response
-from agentnb._http.timeout import Deadlines, Watchdog
+from agentnb._http.response import Response
+from agentnb._http.timeout import WATCHDOG, Deadlines, Watchdog
 from agentnb.errors import AgentnbError, ConfigError, ConnectionFailedError, RequestError
 from agentnb.redaction.secrets import mask_logs
+from agentnb.sse import DEFAULT_MAX_EVENT_BYTES
 
 if TYPE_CHECKING:
     from agentnb._http.aiohttp_transport import AiohttpTransport
@@ -48,27 +50,33 @@ class Transport:
     """A pool of connections.  Belongs to one event loop."""
 
     def __init__(
-        self, base_url: str, *, name: str, trust_env: bool, library: TransportName = "httpx"
+        self,
+        base_url: str,
+        *,
+        name: str,
+        trust_env: bool,
+        library: TransportName,
+        max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES,
+        max_json_bytes: int = MAX_JSON_BYTES,
     ) -> None:
         self._base_url = base_url
         self._name = name
+        self._max_event_bytes = max_event_bytes
+        self._max_json_bytes = max_json_bytes
         factory = _aiohttp_transport() if library == "aiohttp" else ConnectionPool
         tls = ssl_context(base_url, trust_env=trust_env)
         proxy = proxy_for(base_url) if trust_env else None
         try:
-            self._client = Client(
-                # All requests go to one server, so one transport serves them.
-                transport=factory(None if proxy is None else httpx.Proxy(proxy), tls=tls),
-                timeout=None,
-                follow_redirects=False,
-                event_hooks={"response": [_move_location]},
+            # All requests go to one server, so one transport serves them.
+            self._pool: httpx.AsyncBaseTransport = factory(
+                None if proxy is None else httpx.Proxy(proxy), tls=tls
             )
         except (ImportError, ValueError, httpx.InvalidURL) as error:
             if not isinstance(error, ImportError):
                 raise proxy_error() from None
             detail = error.msg if library == "aiohttp" else "for SOCKS, install httpx[socks]"
             raise proxy_error(detail) from None
-        # Only now: httpx imports its loggers with its first client.
+        # Only now: the libraries' loggers exist.
         mask_logs()
 
     def build_request(
@@ -127,20 +135,23 @@ class Transport:
     async def _send(
         self, request: httpx.Request, *, deadlines: Deadlines, left: float | None
     ) -> Response:
-        watchdog = Watchdog(deadlines, name=self._name, left=left)
+        request.extensions[WATCHDOG] = watchdog = Watchdog(deadlines, name=self._name, left=left)
         try:
-            response = await watchdog.wait(self._client.send(request, stream=True))
+            async with watchdog:
+                response = await self._pool.handle_async_request(request)
         except httpx.HTTPError as error:
             raise self._map_error(error, deadlines.connect) from cause_of(error)
-        # The server's text for the status, which the `repr` of the response would contain.
-        response.extensions.pop("reason_phrase", None)
-        # httpx's wrapper refers back to the response: without that cycle it is freed at once.
-        response.stream = response.extensions[BODY]
-        return Response(response, watchdog, name=self._name)
+        return Response(
+            response,
+            watchdog,
+            name=self._name,
+            max_event_bytes=self._max_event_bytes,
+            max_json_bytes=self._max_json_bytes,
+        )
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._client.aclose()
+        await self._pool.aclose()
 
     def _map_error(self, error: httpx.HTTPError, connect: float | None) -> AgentnbError:
         """Return the exception for a failure before the response's head."""
@@ -154,12 +165,6 @@ class Transport:
         return ConnectionFailedError(
             f"{name} at {where} gave no answer: {reason}.", lasting=is_permanent(error)
         )
-
-
-async def _move_location(response: httpx.Response) -> None:
-    # httpx builds the next request even if it does not follow, and fails on an invalid address.
-    if (location := response.headers.pop("location", None)) is not None:
-        response.extensions[LOCATION] = location
 
 
 def _slash_redirect(request: httpx.Request, response: Response) -> httpx.Request | None:

@@ -91,8 +91,8 @@ async def open_websocket(
     mask_logs()
     watchdog = Watchdog(deadlines, name=name, left=left)
     try:
-        connection = await watchdog.wait(
-            _Connect(
+        async with watchdog:
+            connection = await _Connect(
                 "ws" + base_url.removeprefix("http") + path,
                 additional_headers=[(k.decode(), v.decode()) for k, v in headers()],
                 user_agent_header=f"agentnb/{__version__}",
@@ -107,7 +107,6 @@ async def open_websocket(
                 logger=logger,
                 **options,
             )
-        )
     except InvalidStatus as error:
         response = error.response
         raise error_from_response(
@@ -157,9 +156,11 @@ class WebSocketResponse:
         watchdog, connection = self._watchdog, self._connection
         try:
             watchdog.begin_body(of_events=True)
-            await watchdog.wait(connection.send(self._message))
+            async with watchdog:
+                await connection.send(self._message)
             while True:
-                message = await watchdog.wait(connection.recv())
+                async with watchdog:
+                    message = await connection.recv()
                 watchdog.event_came = True
                 yield message if isinstance(message, str) else message.decode(errors="replace")
                 # Some tracebacks print variables, and servers echo keys.

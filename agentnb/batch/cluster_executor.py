@@ -16,25 +16,27 @@ import asyncio
 import hashlib
 import io
 import pickle
+import pkgutil
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from dataclasses import replace
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final, TypeVar
 
 from pydantic import SecretBytes, SecretStr
 
 from agentnb._support import embedded
+from agentnb._support.installing import __version__, install_hint
 from agentnb.batch import cluster_worker
-from agentnb.batch.cluster import Cluster, LostRowError, check_client, worker_error
-from agentnb.batch.cluster_worker import WorkerResult, WorkerSetup
-from agentnb.batch.executor import Executor, RunFactory, unsent
+from agentnb.batch.cluster_worker import WorkerRefusal, WorkerResult, WorkerSetup
+from agentnb.batch.executor import Executor, unsent
 from agentnb.batch.rate_limiter import RateLimiterClosedError, SharedBackoff
-from agentnb.batch.rows import Recipe, Row, RowResult
+from agentnb.batch.rows import Recipe, Row, RowResult, RunFactory
 from agentnb.cassettes.offline import OfflinePlatform
 from agentnb.config import EMBEDDED
-from agentnb.errors import AgentnbError, ConfigError, RequestError
+from agentnb.errors import AgentnbError, ConfigError, RequestError, TransportError
 from agentnb.platforms.base import Media
 from agentnb.platforms.media import MediaLike, as_media
 from agentnb.redaction.secrets import has_secret, remember_environment
@@ -42,12 +44,21 @@ from agentnb.run.run import Run
 from agentnb.store import recent
 from agentnb.store.stored_run import exported
 
-if TYPE_CHECKING:
-    from distributed import Client
+T = TypeVar("T")
+
+_NOT_INSTALLED: Final = WorkerRefusal(
+    "it has no agentnb.", "Install the same version on all workers."
+)
+# Seconds that a broadcast to all workers may take.
+_BROADCAST_TIMEOUT: Final = 5.0
+
+
+class _LostRowError(Exception):
+    """Dask gave up the task of a row."""
 
 
 def cluster_executor(
-    client: Client,
+    client: Any,
     recipe: Recipe,
     options: Mapping[str, Any],
     rebuild: Callable[[Recipe], RunFactory],
@@ -61,7 +72,7 @@ def cluster_executor(
         ConfigError: the agent has a key of its own or cannot be pickled, or ``client`` cannot be
             used.
     """
-    check_client(client)
+    _check_client(client)
     if recipe.has_own_key:
         raise ConfigError(
             f"The key of {recipe.name} was given in code, and keys do not travel to Dask workers.",
@@ -74,6 +85,35 @@ def cluster_executor(
     name = f"agentnb-map-{uuid.uuid4().hex}"
     setup = WorkerSetup(recipe=recipe, options=options, rebuild=rebuild, added=added)
     return _ClusterExecutor(client, name, _pickle(setup), options)
+
+
+def _check_client(client: object) -> None:
+    """Check that ``client`` can run rows while the calling thread waits."""
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise ConfigError(
+            "client= takes a Dask client, and Dask is not installed.",
+            hint=install_hint("dask"),
+        ) from error
+    if not isinstance(client, Client):
+        raise ConfigError(
+            f"client= takes a dask.distributed Client, not {type(client).__name__}.",
+            hint="client=Client(...), with the address of a scheduler or a cluster.",
+        )
+    if client.status != "running":
+        raise ConfigError(
+            f"The Dask client is {client.status}.", hint="Await it first, or make another."
+        )
+    if client.asynchronous:
+        raise ConfigError(
+            "The Dask client runs on this thread's event loop, which map() would hold up.",
+            hint="Write 'await agent.amap(...)', or make the Client without asynchronous=True.",
+        )
+
+
+def _worker_error(worker: str, refusal: WorkerRefusal) -> ConfigError:
+    return ConfigError(f"{worker} cannot run rows: {refusal.message}", hint=refusal.hint)
 
 
 class _SecretFoundError(Exception):
@@ -113,9 +153,12 @@ def _pickle(setup: WorkerSetup) -> bytes:
 class _ClusterExecutor:
     """An `Executor` on the workers of a cluster."""
 
-    def __init__(self, client: Client, name: str, setup: bytes, options: Mapping[str, Any]) -> None:
-        self._cluster = Cluster(client, name, setup, on_event=self._on_event)
+    # Dask's client is untyped.
+    def __init__(self, client: Any, name: str, setup: bytes, options: Mapping[str, Any]) -> None:
+        self._client = client
+        self._client_loop: asyncio.AbstractEventLoop = client.loop.asyncio_loop
         self._name = name
+        self._setup = setup
         self._options = options
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ready: asyncio.Task[None] | None = None
@@ -125,15 +168,16 @@ class _ClusterExecutor:
         self._pauses: dict[int, asyncio.Task[None]] = {}
         self._resumable: list[int] = []
         self._broadcasts: set[asyncio.Task[None]] = set()
+        self._is_subscribed = False
         self._is_stopping = False
 
     async def attempt(self, row: Row, backoff: SharedBackoff) -> RowResult:
         if self._ready is None:
             self._loop = asyncio.get_running_loop()
-            self._ready = asyncio.create_task(self._cluster.check())
+            self._ready = asyncio.create_task(self._on_client_loop(self._check_workers()))
         await asyncio.shield(self._ready)
         if self._is_stopping:
-            return _cancelled(row)
+            return unsent(row, "The run was cancelled.", status="cancelled", attempts=1)
         try:
             media = await asyncio.to_thread(_load_media, row.media) if row.media else ()
         except (AgentnbError, OSError) as error:
@@ -147,9 +191,9 @@ class _ClusterExecutor:
             return unsent(row, message, code="key_in_prompt")
         self._backoffs[number] = backoff
         try:
-            result = await self._cluster.run_row(pickled, number)
-        except LostRowError as error:
-            return _lost(row, str(error))
+            result = await self._on_client_loop(self._run_row(pickled, number))
+        except _LostRowError as error:
+            return unsent(row, str(error), code="worker_lost", verdict="retryable", attempts=1)
         finally:
             del self._backoffs[number]
             await self._end_pause(number)
@@ -158,8 +202,8 @@ class _ClusterExecutor:
                 self._remember(result.run, media)
             return result.result
         if result is None or self._is_stopping:
-            return _cancelled(row)
-        raise worker_error("A Dask worker", result)
+            return unsent(row, "The run was cancelled.", status="cancelled", attempts=1)
+        raise _worker_error("A Dask worker", result)
 
     def _remember(self, values: dict[str, Any], media: tuple[Media, ...]) -> None:
         """Add a run of a worker to this process's runs and to its history.
@@ -193,12 +237,14 @@ class _ClusterExecutor:
         if self._ready is not None:
             if self._broadcasts:
                 await asyncio.wait(self._broadcasts)
-            await self._cluster.close()
+            await self._call_workers(cluster_worker.remove_map)
+            with suppress(TransportError):
+                await self._on_client_loop(self._unsubscribe())
 
-    def _on_event(self, event: dict[str, Any]) -> None:
+    def _on_event(self, event: tuple[float, dict[str, Any]]) -> None:
         """Handle an event of an attempt on a worker; called on the client's loop."""
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._apply, event)
+            self._loop.call_soon_threadsafe(self._apply, event[1])
 
     def _apply(self, event: dict[str, Any]) -> None:
         number, seconds = event["row"], float(event["seconds"])
@@ -228,9 +274,88 @@ class _ClusterExecutor:
         self._broadcast(cluster_worker.resume, numbers)
 
     def _broadcast(self, function: Callable[..., Any], *arguments: Any) -> None:
-        task = asyncio.create_task(self._cluster.broadcast(function, *arguments))
+        task = asyncio.create_task(self._call_workers(function, *arguments))
         self._broadcasts.add(task)
         task.add_done_callback(self._broadcasts.discard)
+
+    # -- on the client's loop --------------------------------------------------------------------
+
+    async def _on_client_loop(self, work: Coroutine[Any, Any, T]) -> T:
+        try:
+            future = asyncio.run_coroutine_threadsafe(work, self._client_loop)
+        except RuntimeError as error:
+            work.close()
+            raise TransportError("The Dask client was closed.") from error
+        return await asyncio.wrap_future(future)
+
+    async def _check_workers(self) -> None:
+        client = self._client
+        try:
+            # The scheduler unpickles tasks, too.
+            function = f"{cluster_worker.__name__}:run_row"
+            await client.run_on_scheduler(pkgutil.resolve_name, function)
+        except ImportError as error:
+            raise ConfigError(
+                "Dask's scheduler does not have this agentnb.",
+                hint="Install the same version there and on all workers.",
+            ) from error
+        # A function of the standard library can be unpickled on a worker without agentnb.
+        versions: dict[str, object] = await client.run(
+            pkgutil.resolve_name, "agentnb:__version__", on_error="return"
+        )
+        for address, version in versions.items():
+            if isinstance(version, ImportError):
+                raise _worker_error(f"The Dask worker {address}", _NOT_INSTALLED) from version
+            if isinstance(version, str) and version != __version__:
+                refusal = cluster_worker.version_refusal(version, __version__)
+                raise _worker_error(f"The Dask worker {address}", refusal)
+        refusals: dict[str, object] = await client.run(
+            cluster_worker.check_map, __version__, self._name, self._setup, on_error="return"
+        )
+        for address, refusal in refusals.items():
+            if isinstance(refusal, WorkerRefusal):
+                raise _worker_error(f"The Dask worker {address}", refusal)
+
+        client.subscribe_topic(self._name, self._on_event)
+        self._is_subscribed = True
+
+    async def _run_row(self, row: bytes, number: int) -> WorkerResult | WorkerRefusal | None:
+        from distributed import KilledWorker
+
+        future = self._client.submit(
+            cluster_worker.run_row,
+            *(__version__, self._name, self._setup, row, number),
+            key=cluster_worker.task_key(self._name, number),
+            pure=False,
+        )
+        try:
+            return await future
+        except KilledWorker as error:
+            raise _LostRowError(f"Its worker was lost, time and again: {error}") from error
+        except CancelledError as error:
+            if self._client.status == "running":
+                raise _LostRowError(f"Dask gave it up: {error}") from error
+            raise TransportError("The connection to Dask's scheduler was lost.") from error
+        except ImportError as error:
+            raise _worker_error("A Dask worker", _NOT_INSTALLED) from error
+        finally:
+            # Dask forgets a released task, and the worker then cancels its run.
+            future.release()
+
+    async def _unsubscribe(self) -> None:
+        if self._is_subscribed:
+            self._client.unsubscribe_topic(self._name)
+
+    async def _call_workers(self, function: Callable[..., Any], *arguments: Any) -> None:
+        """Call ``function`` with the map's name on all workers; their errors are ignored."""
+
+        async def call() -> None:
+            with suppress(OSError, TimeoutError):
+                async with asyncio.timeout(_BROADCAST_TIMEOUT):
+                    await self._client.run(function, self._name, *arguments, on_error="ignore")
+
+        with suppress(TransportError):
+            await self._on_client_loop(call())
 
 
 def _load_media(media: tuple[MediaLike, ...]) -> tuple[Media, ...]:
@@ -252,24 +377,3 @@ def _load_media(media: tuple[MediaLike, ...]) -> tuple[Media, ...]:
 def _run_id(name: str, number: int) -> str:
     """Return the ``local_id`` of an attempt's run: 32 hexadecimal digits."""
     return hashlib.blake2b(f"{name} {number}".encode(), digest_size=16).hexdigest()
-
-
-def _lost(row: Row, error: str) -> RowResult:
-    return RowResult(
-        position=row.position,
-        status="failed",
-        attempts=1,
-        error=error,
-        error_code="worker_lost",
-        verdict="retryable",
-    )
-
-
-def _cancelled(row: Row) -> RowResult:
-    return RowResult(
-        position=row.position,
-        status="cancelled",
-        attempts=1,
-        error="The run was cancelled.",
-        verdict="failed",
-    )

@@ -20,8 +20,8 @@ from agentnb._loop import submit
 from agentnb._support import embedded
 from agentnb._support.fork import after_fork_in_child, keep_forever
 from agentnb._support.installing import __version__
-from agentnb.batch.executor import LocalExecutor, RunFactory
-from agentnb.batch.rows import Recipe, Row, RowResult
+from agentnb.batch.executor import LocalExecutor
+from agentnb.batch.rows import Recipe, Row, RowResult, RunFactory
 from agentnb.config import EMBEDDED, find_key
 from agentnb.errors import AgentnbError
 from agentnb.store.recent import recent_runs

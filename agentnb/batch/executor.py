@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any, Final, Protocol
 
 from agentnb._http import RequestOptions, RetryDelay, is_retryable_status
 from agentnb.batch.rate_limiter import RateLimiterClosedError, SharedBackoff
-from agentnb.batch.rows import Row, RowResult, Verdict
+from agentnb.batch.rows import Row, RowResult, RunFactory, Verdict
 from agentnb.errors import (
     AgentnbError,
     AnswerTooLargeError,
@@ -22,6 +22,7 @@ from agentnb.errors import (
     RequestError,
     UnsupportedError,
 )
+from agentnb.event.transcript import Status
 from agentnb.event.types import Usage
 from agentnb.run.run import Run
 from agentnb.store import recent
@@ -37,18 +38,6 @@ _PERMANENT: Final = (
     RequestError,
     UnsupportedError,
 )
-
-
-class RunFactory(Protocol):
-    """An agent, as far as a map needs it: creates unsent runs."""
-
-    def prepare(
-        self,
-        prompt: str,
-        *,
-        change_options: Callable[[RequestOptions], RequestOptions] | None = None,
-        **options: Any,
-    ) -> Run: ...
 
 
 class Executor(Protocol):
@@ -145,10 +134,23 @@ class _RefusalWaits:
         self.is_waiting = False
 
 
-def unsent(row: Row, error: str, *, code: str) -> RowResult:
-    """Return the result of a row that was not sent."""
+def unsent(
+    row: Row,
+    error: str,
+    *,
+    code: str | None = None,
+    status: Status = "failed",
+    verdict: Verdict = "failed",
+    attempts: int = 0,
+) -> RowResult:
+    """Return the result of a row that was not sent, or whose run is not known."""
     return RowResult(
-        position=row.position, status="failed", error=error, error_code=code, verdict="failed"
+        position=row.position,
+        status=status,
+        attempts=attempts,
+        error=error,
+        error_code=code,
+        verdict=verdict,
     )
 
 

@@ -10,26 +10,23 @@ from concurrent.futures import Future
 from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from agentnb._http.retry import Retries
 from agentnb._loop import is_background_thread
-from agentnb.batch.checkpoint import Checkpoint, keep
-from agentnb.batch.executor import LocalExecutor, RunFactory
-from agentnb.batch.items import as_items
+from agentnb.batch.checkpoint import Checkpoint, keep, settings_digest
+from agentnb.batch.executor import LocalExecutor
+from agentnb.batch.items import PromptLike, as_items, prompts
 from agentnb.batch.job import Job, StoppedError
-from agentnb.batch.keys import settings_digest
-from agentnb.batch.outcome import Outcome
 from agentnb.batch.progress import Display, create_display
-from agentnb.batch.prompts import PromptLike, prompts
-from agentnb.batch.result_table import StructuredOutput, check_columns
-from agentnb.batch.rows import Recipe
+from agentnb.batch.result_table import Outcome, StructuredOutput
+from agentnb.batch.rows import Recipe, RunFactory
 from agentnb.errors import BatchError, RequestError
 from agentnb.platforms.media import media_items
 from agentnb.run.run import Run
 from agentnb.store import recent
-from agentnb.store.prices import prices
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,24 +90,23 @@ class MapCall:
             raise RequestError("Each row of a map starts its own session.")
 
 
+@dataclass
 class _Map:
-    """One call of `Agent.map`; nothing is read or sent before `run`."""
+    """One call of `Agent.map`, a context; nothing is read or sent before `run`."""
 
-    def __init__(
-        self,
-        agent: RunFactory,
-        recipe: Recipe,
-        rebuild: Callable[[Recipe], RunFactory],
-        call: MapCall,
-    ) -> None:
-        call.check()
-        self._agent = agent
-        self._recipe = recipe
-        self._rebuild = rebuild
-        self._call = call
-        self._is_stopping = False
-        self._started: _StartedMap | None = None
-        self._display: Display | None = None
+    _agent: RunFactory
+    _recipe: Recipe
+    _rebuild: Callable[[Recipe], RunFactory]
+    _call: MapCall
+    _is_stopping: bool = False
+    _settings: bytes = b""
+    _checkpoint: Checkpoint | None = None
+    _job: Job | None = None
+    _display: Display | None = None
+
+    def __enter__(self) -> _Map:
+        self._call.check()
+        return self
 
     def run(self, tick: Callable[[], None]) -> pd.DataFrame:
         """Run all rows (blocks) and return the table.
@@ -119,52 +115,53 @@ class _Map:
             BatchError: a row failed, with ``on_error="raise"``.
         """
         global _last
-        self._started = started = self._start()
-        _last = started.outcome
+        self._job = job = self._create_job()
+        _last = outcome = job.outcome
         if self._is_stopping:
             raise StoppedError
-        started.job.run(tick)
-        table = started.outcome.table()
-        failure = started.outcome.failure
-        if failure is None or started.job.state != "failed":
+        job.run(tick)
+        table = outcome.table()
+        failure = outcome.failure
+        if failure is None or job.state != "failed":
             return table
         run = _run_of(failure.local_id)
         error = BatchError(
-            f"Row {started.outcome.items.label(failure.position)} failed: "
+            f"Row {outcome.items.label(failure.position)} failed: "
             f"{(failure.error or 'no reason was given').rstrip('.')}.",
             run=run,
             table=table,
-            hint=started.resume_hint(),
+            hint=self._resume_hint(outcome),
         )
-        raise error from (started.job.cause if run is None else run.exception)
+        raise error from (job.cause if run is None else run.exception)
 
     def stop(self) -> None:
         """Have `run` end soon; from any thread."""
         self._is_stopping = True
-        if self._started is not None:
-            self._started.job.stop()
+        if self._job is not None:
+            self._job.stop()
 
     def display(self) -> None:
         """Display the progress, once the map has started."""
-        if not self._call.progress or self._started is None:
+        if not self._call.progress or self._job is None:
             return
         if self._display is None:
             self._display = create_display(self._recipe.name)
-        self._display.update(self._started.job.progress())
+        self._display.update(self._job.progress())
 
-    def end(self, error: BaseException | None) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         """Display the end; after an interruption by ``error``, say how to resume."""
-        if (started := self._started) is None:
+        if self._job is None:
             return
         line = None
         if error is not None and not isinstance(error, BatchError):
-            line = f"{started.count()}. {started.resume_hint()}"
+            outcome = self._job.outcome
+            line = f"{_count(outcome)}. {self._resume_hint(outcome)}"
             error.add_note(line)
         self.display()
         if self._display is not None:
-            self._display.close(started.job.progress(), line)
+            self._display.close(self._job.progress(), line)
 
-    def _start(self) -> _StartedMap:
+    def _create_job(self) -> Job:
         """Create the job; options that no run accepts raise at once."""
         call, options = self._call, dict(self._call.options)
         if isinstance(call.retries, Retries):
@@ -175,9 +172,8 @@ class _Map:
             # Unlike a type, the schema can be pickled.
             options["output_type"] = structured.schema
         media = options.pop("media", ())
-        items = as_items(call.data)
-        check_columns(items, structured, call.prefix)
-        row_prompts = prompts(items, call.prompt, media)
+        outcome = Outcome(as_items(call.data), structured, call.prefix)
+        row_prompts = prompts(outcome.items, call.prompt, media)
         shared_media = () if callable(media) else media_items(media)
         self._agent.prepare("-", media=shared_media, **options)
         if call.client is None:
@@ -186,10 +182,10 @@ class _Map:
             from agentnb.batch.cluster_executor import cluster_executor
 
             executor = cluster_executor(call.client, self._recipe, options, self._rebuild)
-        settings = settings_digest(self._recipe, options)
-        checkpoint = None if call.checkpoint is None else Checkpoint(call.checkpoint, settings)
-        outcome = Outcome(items, structured=structured, prefix=call.prefix, price_list=prices())
-        job = Job(
+        self._settings = settings_digest(self._recipe, options)
+        if call.checkpoint is not None:
+            self._checkpoint = Checkpoint(call.checkpoint, self._settings)
+        return Job(
             row_prompts,
             executor,
             outcome,
@@ -197,40 +193,29 @@ class _Map:
             rpm=call.rpm,
             retries=0 if isinstance(call.retries, Retries) else call.retries,
             stop_on_failure=call.on_error == "raise",
-            checkpoint=checkpoint,
+            checkpoint=self._checkpoint,
         )
-        place = None if checkpoint is None else checkpoint.place
-        return _StartedMap(job, outcome, settings, place)
 
-
-@dataclass(frozen=True, slots=True)
-class _StartedMap:
-    """A started map; ``checkpoint`` is the place of its checkpoint."""
-
-    job: Job
-    outcome: Outcome
-    settings: bytes
-    checkpoint: str | Path | None
-
-    def resume_hint(self) -> str:
+    def _resume_hint(self, outcome: Outcome) -> str:
         """Return in one line how to run the other rows; keep the completed ones for that."""
-        if self.checkpoint is not None:
-            return f"To go on, map the same with checkpoint={_short_path(self.checkpoint)!r}."
-        if not (results := self.outcome.completed()):
+        if self._checkpoint is not None:
+            place = _short_path(self._checkpoint.place)
+            return f"To go on, map the same with checkpoint={place!r}."
+        if not (results := outcome.completed()):
             return "A checkpoint=... would let the next map go on from there."
-        name, is_stored = keep(self.settings, results)
+        name, is_stored = keep(self._settings, results)
         where = "" if is_stored else " in this process"
         return f"To go on{where}, map the same with checkpoint={name!r}."
 
-    def count(self) -> str:
-        """Return in words how many rows are done."""
-        done, total = self.outcome.done, self.outcome.items.total
-        if not done:
-            return "No row is done"
-        counts = f"{done} of {total}" if total is not None else f"{done}"
-        rows = "row" if (total or done) == 1 else "rows"
-        verb = "is" if done == 1 else "are"
-        return f"{counts} {rows} {verb} done, see agentnb.last_map()"
+
+def _count(outcome: Outcome) -> str:
+    """Return in words how many rows are done."""
+    done, total = outcome.done, outcome.items.total
+    if not done:
+        return "No row is done"
+    counts = f"{done} of {total}" if total is not None else f"{done}"
+    rows = "row" if (total or done) == 1 else "rows"
+    return f"{counts} {rows} {'is' if done == 1 else 'are'} done, see agentnb.last_map()"
 
 
 def _short_path(path: str | Path) -> str:
@@ -252,14 +237,8 @@ def map_rows(
     """Implement `Agent.map`."""
     if is_background_thread():
         raise RuntimeError("map() blocks; on an event loop write 'await agent.amap(...)'.")
-    map_ = _Map(agent, recipe, rebuild, call)
-    try:
-        table = map_.run(map_.display)
-    except BaseException as error:
-        map_.end(error)
-        raise
-    map_.end(None)
-    return table
+    with _Map(agent, recipe, rebuild, call) as map_:
+        return map_.run(map_.display)
 
 
 async def amap_rows(
@@ -269,7 +248,6 @@ async def amap_rows(
     call: MapCall,
 ) -> pd.DataFrame:
     """Implement `Agent.amap`: `map` in a separate thread, displayed from this one."""
-    map_ = _Map(agent, recipe, rebuild, call)
     future: Future[pd.DataFrame] = Future()
 
     def work() -> None:
@@ -278,28 +256,26 @@ async def amap_rows(
         except BaseException as error:
             future.set_exception(error)
 
-    context = copy_context()
-    # Not of a pool, which would be joined when the process ends.
-    threading.Thread(target=context.run, args=(work,), name="agentnb-map", daemon=True).start()
-    ended = asyncio.wrap_future(future)
-    try:
-        while not ended.done():
-            await asyncio.wait({ended}, timeout=_INTERVAL)
-            map_.display()
-        table = ended.result()
-    except BaseException as error:
-        if not ended.done():
-            map_.stop()
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait({ended}, timeout=_GRACE)
-        map_.end(error)
-        raise
-    finally:
-        if not ended.cancelled() and ended.done():
-            # Retrieve it so asyncio does not warn.
-            ended.exception()
-    map_.end(None)
-    return table
+    with _Map(agent, recipe, rebuild, call) as map_:
+        # Not of a pool, which would be joined when the process ends.
+        target = partial(copy_context().run, work)
+        threading.Thread(target=target, name="agentnb-map", daemon=True).start()
+        ended = asyncio.wrap_future(future)
+        try:
+            while not ended.done():
+                await asyncio.wait({ended}, timeout=_INTERVAL)
+                map_.display()
+            return ended.result()
+        except BaseException:
+            if not ended.done():
+                map_.stop()
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait({ended}, timeout=_GRACE)
+            raise
+        finally:
+            if not ended.cancelled() and ended.done():
+                # Retrieve it so asyncio does not warn.
+                ended.exception()
 
 
 def _run_of(local_id: str | None) -> Run | None:

@@ -8,28 +8,14 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from agentnb._http.retry import Retries
 from agentnb._support.tracebacks import hide_frames
-from agentnb.batch.rows import Recipe
+from agentnb.batch.rows import Recipe, RunFactory
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from agentnb._http import RequestOptions
-    from agentnb.batch.executor import RunFactory
-    from agentnb.run.run import Run
 
-
-class MapMixin(Protocol):
+class MapMixin(RunFactory, Protocol):
     """An agent that can be mapped over a table, such as `agentnb.Agent`."""
-
-    def prepare(
-        self,
-        prompt: str,
-        *,
-        change_options: Callable[[RequestOptions], RequestOptions] | None = None,
-        **options: Any,
-    ) -> Run:
-        """Return an unsent run of ``prompt``."""
-        ...
 
     def again(self) -> tuple[Recipe, Callable[[Recipe], RunFactory]]:
         """Return a recipe of the agent, and the function that recreates the agent from it."""

@@ -1,16 +1,21 @@
-"""The table that a map returns: its input, with the result of each row beside it."""
+"""Results of a map, and the table that it returns: its input, with each row's result beside it."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from pydantic import TypeAdapter
 
+from agentnb._support.fork import renew_lock_after_fork
 from agentnb.batch.items import Items
 from agentnb.batch.rows import RowResult
-from agentnb.errors import RequestError
+from agentnb.errors import OutputError, RequestError
 from agentnb.run.output import OutputType, output_schema, parse_output, schema_fields
+from agentnb.store.prices import computed_cost, prices
 from agentnb.store.values import span
 from agentnb.tables.columns import RUN_COLUMNS
 from agentnb.tables.frame import frame_from_columns, mark
@@ -88,54 +93,109 @@ class StructuredOutput:
         return [fields.get(name) for name in self._fields]
 
 
-def check_columns(items: Items, structured: StructuredOutput | None, prefix: str) -> None:
-    """Check that the input has no column of a name that the map adds.
+class Outcome:
+    """Results of one map, added from the event loop and from the caller's thread.
 
     Raises:
-        RequestError: it has one.
+        RequestError: the input has a column of a name that the map adds.
     """
-    added = _added_columns(structured, prefix)
-    if duplicates := [name for name in items.names() or () if name in added]:
-        names = ", ".join(map(repr, duplicates))
-        raise RequestError(
-            f"The input has {names} already, which the answers are to be.",
-            hint="Give a prefix for what is added, as in prefix='new_'.",
-        )
 
+    def __init__(self, items: Items, structured: StructuredOutput | None, prefix: str) -> None:
+        self._dtypes = _added_columns(structured, prefix)
+        if duplicates := [name for name in items.names() or () if name in self._dtypes]:
+            names = ", ".join(map(repr, duplicates))
+            raise RequestError(
+                f"The input has {names} already, which the answers are to be.",
+                hint="Give a prefix for what is added, as in prefix='new_'.",
+            )
+        self.items = items
+        self.results: dict[int, RowResult] = {}
+        #: Rows that are done and not cancelled; those of them that did not complete; and those
+        #: that a checkpoint had.
+        self.done = 0
+        self.failed = 0
+        self.reused = 0
+        #: Cost of all attempts so far, None if none is known.
+        self.cost_usd: float | None = None
+        #: The first row that failed.
+        self.failure: RowResult | None = None
+        self._structured = structured
+        self._prefix = prefix
+        # For runs whose platform reports no cost.
+        self._price_list = prices()
+        self._lock = threading.Lock()
+        renew_lock_after_fork(self)
 
-def result_table(
-    items: Items,
-    results: Mapping[int, RowResult],
-    structured: StructuredOutput | None,
-    prefix: str,
-) -> pd.DataFrame:
-    """Return ``items`` with the result of each row; ``results`` are by position."""
-    import pandas as pd
+    def complete_attempt(self, result: RowResult) -> None:
+        """Add the cost and the structured answer to the result of an attempt."""
+        if result.cost_usd is None and result.model in self._price_list:
+            result.cost_usd = computed_cost(asdict(result), self._price_list)
+        if result.cost_usd is not None:
+            self.cost_usd = (self.cost_usd or 0.0) + result.cost_usd
+        self._parse(result)
 
-    source = items.frame()
-    missing = RowResult(position=-1, status=None)
-    rows = [results.get(position, missing) for position in range(len(source))]
-    columns: dict[str, list[Any]] = {}
-    for name in RESULT_COLUMNS:
-        convert = _CONVERTED.get(name)
-        columns[prefix + name] = [convert(row) if convert else getattr(row, name) for row in rows]
-    if structured is not None:
-        parsed = [structured.values(row.parsed) if row.parsed is not None else None for row in rows]
-        for number, name in enumerate(structured.columns):
-            columns[prefix + name] = [None if each is None else each[number] for each in parsed]
-    dtypes = _added_columns(structured, prefix)
-    typed = {name: dtype for name, dtype in dtypes.items() if dtype != "object"}
-    added = frame_from_columns(columns, typed)
-    for place, (name, dtype) in enumerate(dtypes.items()):
-        if dtype == "object":
-            added.insert(place, name, pd.Series(columns[name], dtype=object))
-    added.index = source.index
-    if (levels := source.columns.nlevels) > 1:
-        added.columns = pd.MultiIndex.from_tuples(
-            [(name, *[""] * (levels - 1)) for name in added.columns], names=source.columns.names
-        )
-    # `concat` loses the mark of `added`.
-    return mark(pd.concat([source, added], axis=1) if len(source.columns) else added)
+    def add(self, result: RowResult) -> None:
+        """Add the final result of a row."""
+        with self._lock:
+            self.results[result.position] = result
+            if result.status in ("cancelled", "interrupted"):
+                return
+            self.done += 1
+            if result.verdict != "done":
+                self.failed += 1
+                self.failure = self.failure or result
+
+    def add_reused(self, result: RowResult) -> None:
+        """Add the result of a row from a checkpoint."""
+        self._parse(result)
+        self.add(result)
+        self.reused += 1
+
+    def completed(self) -> list[RowResult]:
+        """Return the results of the rows that need not be run again."""
+        with self._lock:
+            return [result for result in self.results.values() if result.is_complete]
+
+    def table(self) -> pd.DataFrame:
+        """Return the input with the results so far."""
+        import pandas as pd
+
+        with self._lock:
+            results = dict(self.results)
+        source, structured, prefix = self.items.frame(), self._structured, self._prefix
+        missing = RowResult(position=-1, status=None)
+        rows = [results.get(position, missing) for position in range(len(source))]
+        columns: dict[str, list[Any]] = {}
+        for name in RESULT_COLUMNS:
+            convert = _CONVERTED.get(name, attrgetter(name))
+            columns[prefix + name] = list(map(convert, rows))
+        if structured is not None:
+            parsed = [structured.values(row.parsed) for row in rows]
+            for number, name in enumerate(structured.columns):
+                columns[prefix + name] = [values[number] for values in parsed]
+        dtypes = self._dtypes
+        typed = {name: dtype for name, dtype in dtypes.items() if dtype != "object"}
+        added = frame_from_columns(columns, typed)
+        for place, (name, dtype) in enumerate(dtypes.items()):
+            if dtype == "object":
+                added.insert(place, name, pd.Series(columns[name], dtype=object))
+        added.index = source.index
+        if (levels := source.columns.nlevels) > 1:
+            added.columns = pd.MultiIndex.from_tuples(
+                [(name, *[""] * (levels - 1)) for name in added.columns], names=source.columns.names
+            )
+        # `concat` loses the mark of `added`.
+        return mark(pd.concat([source, added], axis=1) if len(source.columns) else added)
+
+    def _parse(self, result: RowResult) -> None:
+        if self._structured is None or result.status != "completed":
+            return
+        try:
+            result.parsed = self._structured.parse(result.answer or "")
+        except OutputError as error:
+            # The run completed, but its answer is of no use.
+            result.status, result.verdict = "failed", "retryable"
+            result.error, result.error_code = error.message, "output"
 
 
 def _added_columns(structured: StructuredOutput | None, prefix: str) -> dict[str, str]:

@@ -4,16 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from agentnb._http.retry import Retries
 from agentnb._http.timeout import Deadlines
 from agentnb.event.transcript import Status
 from agentnb.platforms.media import MediaLike
 
+if TYPE_CHECKING:
+    from agentnb._http import RequestOptions
+    from agentnb.run.run import Run
+
 #: Outcome of an attempt: the row is ``done``, ``failed`` for good, failed in a ``retryable`` way,
 #: or was ``refused`` by the platform for now.
 Verdict = Literal["done", "failed", "retryable", "refused"]
+
+
+class RunFactory(Protocol):
+    """An agent, as far as a map needs it: creates unsent runs."""
+
+    def prepare(
+        self,
+        prompt: str,
+        *,
+        change_options: Callable[[RequestOptions], RequestOptions] | None = None,
+        **options: Any,
+    ) -> Run:
+        """Return an unsent run of ``prompt``."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

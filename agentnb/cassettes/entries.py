@@ -167,7 +167,7 @@ class CassetteRun:
         Raises:
             ValueError: a value is missing or of another type than `to_json` writes.
         """
-        entry = _run_adapter().validate_python(data)
+        entry: _RunEntry = _adapter(_RunEntry).validate_python(data)
         request = dict(entry["asked"])
         if isinstance(media := request.get("media"), list):
             request["media"] = [_read_media(item) for item in cast("list[Any]", media)]
@@ -178,8 +178,8 @@ class CassetteRun:
             request=request,
             sent_at=datetime.fromisoformat(entry["sent_at"]),
             duration=entry["duration"],
-            events=[event_from_dict(event) for event in entry["events"]],
-            times=[float(event["at"]) for event in entry["events"]],
+            events=[event_from_dict(dict(event)) for event in entry["events"]],
+            times=[event["at"] for event in entry["events"]],
             failure=cast("dict[str, Any] | None", entry.get("failure")),
             decisions=[(identifier_or_none(d[0]), d[1]) for d in entry.get("decisions", ())],
         )
@@ -223,6 +223,10 @@ class _RequestEntry(TypedDict, extra_items=Any):
     prompt: str
 
 
+class _EventEntry(TypedDict, extra_items=Any):
+    at: _Seconds
+
+
 class _RunEntry(TypedDict):
     """A run as `CassetteRun.to_json` writes it."""
 
@@ -232,14 +236,30 @@ class _RunEntry(TypedDict):
     asked: _RequestEntry
     sent_at: str
     duration: _Seconds | None
-    events: list[dict[str, Any]]
+    events: list[_EventEntry]
     failure: NotRequired[_FailureEntry | None]
     decisions: NotRequired[list[tuple[str | None, bool]]]
 
 
+class _HeaderEntry(TypedDict):
+    aliases: NotRequired[dict[str, str] | None]
+    default_agent: NotRequired[str | None]
+    default_platform: NotRequired[str | None]
+
+
+class _AgentsEntry(TypedDict):
+    platform: str
+    agents: list[AgentInfo]
+
+
+class _PlatformEntry(TypedDict):
+    name: str
+    capabilities: dict[str, Any]
+
+
 @cache
-def _run_adapter() -> TypeAdapter[_RunEntry]:
-    return TypeAdapter(_RunEntry)
+def _adapter(kind: type) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
 
 
 @cache
@@ -269,15 +289,27 @@ def agents_entry(platform: str, agents: Iterable[AgentInfo]) -> dict[str, Any]:
     return {"entry": "agents", "platform": platform, "agents": mask_value(listed, names=True)}
 
 
-def read_agents(data: Mapping[str, Any]) -> list[AgentInfo]:
-    """Return the agents of an entry that `agents_entry` made."""
-    return TypeAdapter(list[AgentInfo]).validate_python(data["agents"])
+def read_header(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the first line of a cassette.
+
+    Raises:
+        ValidationError: a name is no text.
+    """
+    return dict(_adapter(_HeaderEntry).validate_python(data))
 
 
-def capabilities_from_dict(data: Mapping[str, Any]) -> Capabilities:
-    """Return capabilities from their JSON form; fields of newer versions are ignored."""
-    known = {name: data[name] for name in data if name in Capabilities.__dataclass_fields__}
-    return TypeAdapter(Capabilities).validate_python(known)
+def read_agents(data: Mapping[str, Any]) -> tuple[str, list[AgentInfo]]:
+    """Return the platform and the agents of an entry that `agents_entry` made."""
+    entry: _AgentsEntry = _adapter(_AgentsEntry).validate_python(data)
+    return entry["platform"], entry["agents"]
+
+
+def read_platform(data: Mapping[str, Any]) -> tuple[str, Capabilities]:
+    """Return the name and the capabilities of an entry; fields of newer versions are ignored."""
+    entry: _PlatformEntry = _adapter(_PlatformEntry).validate_python(data)
+    fields = Capabilities.__dataclass_fields__
+    known = {name: value for name, value in entry["capabilities"].items() if name in fields}
+    return entry["name"], _adapter(Capabilities).validate_python(known)
 
 
 def to_line(entry: Mapping[str, Any]) -> str:

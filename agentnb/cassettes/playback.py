@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,9 +16,10 @@ from agentnb.cassettes.current import ACTIVE, PlayableCassette, flush_recorder
 from agentnb.cassettes.entries import (
     FORMAT,
     CassetteRun,
-    capabilities_from_dict,
     has_cassette_format,
     read_agents,
+    read_header,
+    read_platform,
 )
 from agentnb.cassettes.matching import quoted_name
 from agentnb.cassettes.platform import PlaybackPlatform
@@ -148,33 +149,19 @@ class _Entries:
         Raises:
             KeyError, TypeError, ValueError: any of `_MALFORMED`, where it is no entry.
         """
-        match entry["entry"]:
-            case "platform":
-                name, capabilities = _text(entry["name"]), entry["capabilities"]
-                self.platforms.setdefault(name, capabilities_from_dict(capabilities))
-            case "agents":
-                agents = read_agents(entry)
-                for agent in agents:
-                    _text(agent.id)
-                self.lists.append((_text(entry["platform"]), agents))
-            case "run":
-                run = CassetteRun.from_json(entry)
-                _text(run.platform)
-                # Validate now what is used only when the run is played.
-                run.exception()
-                dict[str, Any](run.request)
-                if not all(0 <= at < math.inf for at in (*run.times, run.duration or 0.0)):
-                    raise ValueError("a time is none")
-                self.runs.append(run.stub(loader))
-            case _:
-                # An entry of a newer version.
-                _text(entry["entry"])
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError("a name is no text")
-    return value
+        kind = entry["entry"]
+        if kind == "platform":
+            name, capabilities = read_platform(entry)
+            self.platforms.setdefault(name, capabilities)
+        elif kind == "agents":
+            self.lists.append(read_agents(entry))
+        elif kind == "run":
+            run = CassetteRun.from_json(entry)
+            # Validate now what is used only when the run is played.
+            run.exception()
+            self.runs.append(run.stub(loader))
+        elif not isinstance(kind, str):  # a text is an entry of a newer version
+            raise TypeError("a name is no text")
 
 
 def _read(path: Path) -> tuple[dict[str, Any], _Entries]:
@@ -259,17 +246,10 @@ def _validate_header(path: Path, number: int, first: Any) -> dict[str, Any]:
             else f"{name} is no recording.",
             hint="agentnb.record() writes what agentnb.playback() reads.",
         )
-    aliases, names = header.get("aliases"), ("default_agent", "default_platform")
-    has_aliases = aliases is None or (
-        isinstance(aliases, dict) and _are_texts(cast("dict[Any, Any]", aliases))
-    )
-    if not has_aliases or not all(isinstance(header.get(each), str | None) for each in names):
-        raise PlaybackError(f"Line {number} of {name} is no beginning of a recording.")
-    return header
-
-
-def _are_texts(names: Mapping[Any, Any]) -> bool:
-    return all(isinstance(part, str) for pair in names.items() for part in pair)
+    try:
+        return read_header(header)
+    except ValidationError as error:
+        raise PlaybackError(f"Line {number} of {name} is no beginning of a recording.") from error
 
 
 def _reason(error: Exception) -> str:

@@ -214,13 +214,8 @@ def record(path: str | Path | None) -> Cassette | None:
     Raises:
         RequestError: the file exists and is no recording, or cannot be written.
     """
-    if os.environ.get(_PLAYBACK_VARIABLE, "").strip().lower() not in (
-        "",
-        "0",
-        "false",
-        "no",
-        "off",
-    ):
+    value = os.environ.get(_PLAYBACK_VARIABLE, "").strip().lower()
+    if value not in ("", "0", "false", "no", "off"):
         return playback(path)
     # Absolute, since a notebook may change its working directory.
     recorder = None if path is None else Recorder(Path(path).absolute())

@@ -9,21 +9,8 @@ import pandas as pd
 from agentnb.charts._tooltips import safe_title
 from agentnb.errors import RequestError
 from agentnb.render.visible import one_line
+from agentnb.tables.columns import USAGE_ALIASES, USAGE_KEYS
 
-#: Values of ``by`` -> column and its name in a title.
-BY: Final[dict[str, tuple[str, str]]] = {
-    "agent": ("agent", "Agent"),
-    "platform": ("platform", "Platform"),
-    "model": ("model", "Model"),
-    "user": ("user_name", "User"),
-    "user_name": ("user_name", "User"),
-    "session": ("session_id", "Session"),
-    "session_id": ("session_id", "Session"),
-    "status": ("status", "Status"),
-    "source": ("source", "Source"),
-    "error_class": ("error_class", "Error class"),
-    "error_code": ("error_code", "Error code"),
-}
 #: Label of a group without a name.
 MISSING: Final = "unknown"
 _MAX_LABEL_CHARS: Final = 28
@@ -65,7 +52,9 @@ def grouped(frame: pd.DataFrame, caller: str, by: str) -> tuple[pd.Series[str], 
     Raises:
         RequestError: there is no such column.
     """
-    column, title = BY.get(by, (by, by))
+    column = title = USAGE_ALIASES.get(by, by)
+    if column in USAGE_KEYS:
+        title = column.removesuffix("_name").removesuffix("_id").replace("_", " ").capitalize()
     labels = group_labels(table(frame, caller, column)[column])
     # Escaped here, too: `to_dict` is not called for a chart inside another.
     return labels, safe_title(title)

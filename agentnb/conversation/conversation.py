@@ -288,7 +288,6 @@ class Conversation:
     # -- internal --------------------------------------------------------------------------------
 
     def _put(self, tree: Tree) -> None:
-        """Archive the present conversation, and show ``tree``."""
         self._archive.put(self._tree)
         self._tree = tree
         self._notice = None
@@ -378,7 +377,6 @@ class Conversation:
         self._watch(turn)
 
     def _watch(self, *turns: Turn) -> None:
-        """Notify of changes of the runs' status until they have ended."""
         for turn in turns:
             follow_status(turn.run, partial(self._status_changed, turn, turn.run))
 

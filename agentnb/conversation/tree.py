@@ -90,7 +90,6 @@ class Tree:
         return self._by_id.get(turn.id) is turn
 
     def show(self, turn: Turn) -> bool:
-        """Show the latest branch through ``turn``; return whether that is another."""
         before, self.current = self.current, branch_end(turn, self.turns)
         return self.current is not before
 
@@ -102,7 +101,6 @@ class Tree:
         return None
 
     def place(self, before: Turn | None, platform: Platform) -> Placement:
-        """Return the session of a question after ``before``."""
         if (continued := self._continued(before)) is not None:
             return Placement(continued)
         anchor = _anchor(before)
@@ -161,7 +159,6 @@ class Tree:
         return chat_session if can_continue and not chat_session.gone else None
 
     def _runs(self) -> set[Run]:
-        """Return the runs of the turns, and their successors."""
         known: set[Run] = set()
         for turn in self.turns:
             run: Run | None = turn.run
@@ -178,11 +175,9 @@ class Archive:
         self._trees: list[Tree] = []
 
     def runs(self, current: Tree) -> list[Run]:
-        """Return the runs of all turns, including those of the current conversation."""
         return [turn.run for tree in (*self._trees, current) for turn in tree.turns]
 
     def put(self, tree: Tree) -> None:
-        """Add a conversation, and drop the oldest beyond the limit."""
         if not tree.turns:
             return
         self._trees.append(tree)
@@ -202,7 +197,6 @@ class Archive:
 
 
 def _anchor(turn: Turn | None) -> Turn | None:
-    """Return the last turn up to ``turn`` that reached the platform."""
     while turn is not None and not turn.reached:
         turn = turn.before
     return turn

@@ -19,12 +19,10 @@ Intervals need SciPy, and JSON schemas the package jsonschema:
 
 from __future__ import annotations
 
-from agentnb.evaluation.builtin_checks import contains, exact, json_schema, regex
-from agentnb.evaluation.check import Check
+from agentnb.evaluation.check import Check, contains, exact, json_schema, regex, tolerance
 from agentnb.evaluation.evaluation import Evaluation
 from agentnb.evaluation.judging import evaluate
 from agentnb.evaluation.read_checks import CheckLike
-from agentnb.evaluation.tolerance_check import tolerance
 
 __all__ = [
     "Check",

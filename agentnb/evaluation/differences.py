@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
 from typing import Any, Final
 
 from agentnb.errors import RequestError
 from agentnb.evaluation.intervals import (
     Difference,
-    mean,
     mean_difference,
     paired_mean_difference,
     paired_proportion_difference,
@@ -51,9 +52,10 @@ def compare_verdicts(
         raise RequestError("The two evaluations have no check in common.")
     rows: dict[str, dict[str, Any]] = {}
     for name in dict.fromkeys([*here, *other]):
-        mine, theirs = here.get(name), other.get(name)
-        if mine is None or theirs is None:
-            rows[name] = _one_sided(mine or (), theirs or ())
+        mine, theirs = here.get(name, ()), other.get(name, ())
+        if name not in here or name not in other:
+            a, b = _known(mine), _known(theirs)
+            rows[name] = _row(a, b, Difference(None), None, "on one side only", len(a), len(b))
         elif keys is None:
             rows[name] = _unpaired(mine, theirs, confidence)
         else:
@@ -61,51 +63,28 @@ def compare_verdicts(
     return rows
 
 
-def _one_sided(mine: Verdicts, theirs: Verdicts) -> dict[str, Any]:
-    here, other = _known(mine), _known(theirs)
-    counts = {"only_here": len(here), "only_other": len(other)}
-    return _row(here, other, Difference(None), None, "on one side only", **counts)
-
-
 def _unpaired(mine: Verdicts, theirs: Verdicts, confidence: float) -> dict[str, Any]:
-    here, other = _known(mine), _known(theirs)
-    if _is_pass_or_fail(mine) and _is_pass_or_fail(theirs):
-        difference = proportion_difference(
-            int(sum(here)), len(here), int(sum(other)), len(other), confidence
-        )
-        method = "Newcombe, Fisher"
-    else:
-        difference, method = mean_difference(here, other, confidence), "Welch's t"
-    return _row(here, other, difference, False, method, only_here=0, only_other=0)
+    a, b = _known(mine), _known(theirs)
+    if is_pass_or_fail([*mine, *theirs]):
+        difference = proportion_difference(int(sum(a)), len(a), int(sum(b)), len(b), confidence)
+        return _row(a, b, difference, False, "Newcombe, Fisher")
+    return _row(a, b, mean_difference(a, b, confidence), False, "Welch's t")
 
 
 def _paired(
     keys: tuple[Keys, Keys], mine: Verdicts, theirs: Verdicts, confidence: float
 ) -> dict[str, Any]:
     pairs = paired(keys, mine, theirs)
-    here, other = pairs.here, pairs.other
-    if _is_pass_or_fail(mine) and _is_pass_or_fail(theirs) and not pairs.repeated:
-        both = sum(1 for a, b in zip(here, other, strict=True) if a and b)
-        difference = paired_proportion_difference(
-            both,
-            int(sum(here)) - both,
-            int(sum(other)) - both,
-            len(here) - int(sum(here)) - int(sum(other)) + both,
-            confidence,
-        )
+    a, b = pairs.here, pairs.other
+    if is_pass_or_fail([*mine, *theirs]) and not pairs.repeated:
+        counts = Counter(zip(a, b, strict=True))
+        cells = [counts[pair] for pair in ((1.0, 1.0), (1.0, 0.0), (0.0, 1.0), (0.0, 0.0))]
+        difference = paired_proportion_difference(*cells, confidence=confidence)
         method = "Newcombe of pairs, McNemar"
     else:
-        difference = paired_mean_difference(here, other, confidence)
+        difference = paired_mean_difference(a, b, confidence)
         method = "Student's t of paired means" if pairs.repeated else "Student's t of pairs"
-    return _row(
-        here,
-        other,
-        difference,
-        True,
-        method,
-        only_here=pairs.only_here,
-        only_other=pairs.only_other,
-    )
+    return _row(a, b, difference, True, method, pairs.only_here, pairs.only_other)
 
 
 def _row(
@@ -114,16 +93,15 @@ def _row(
     difference: Difference,
     is_paired: bool | None,
     method: str,
-    *,
-    only_here: int,
-    only_other: int,
+    only_here: int = 0,
+    only_other: int = 0,
 ) -> dict[str, Any]:
     return {
         "paired": is_paired,
         "n": len(here),
         "other_n": len(other),
-        "mean": mean(here) if here else None,
-        "other_mean": mean(other) if other else None,
+        "mean": fmean(here) if here else None,
+        "other_mean": fmean(other) if other else None,
         "difference": difference.value,
         "low": difference.low,
         "high": difference.high,
@@ -138,5 +116,6 @@ def _known(verdicts: Iterable[bool | float | None]) -> list[float]:
     return [float(verdict) for verdict in verdicts if verdict is not None]
 
 
-def _is_pass_or_fail(verdicts: Verdicts) -> bool:
+def is_pass_or_fail(verdicts: Verdicts) -> bool:
+    """Return whether the verdicts are bools, not scores."""
     return all(verdict is None or isinstance(verdict, bool) for verdict in verdicts)

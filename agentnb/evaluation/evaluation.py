@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, Final
 
 from agentnb.errors import ConfigError, RequestError
-from agentnb.evaluation.differences import COMPARED_COLUMNS, Verdicts, compare_verdicts
-from agentnb.evaluation.intervals import Estimate, mean, mean_estimate, proportion_estimate
+from agentnb.evaluation.differences import (
+    COMPARED_COLUMNS,
+    Verdicts,
+    compare_verdicts,
+    is_pass_or_fail,
+)
+from agentnb.evaluation.intervals import Estimate, mean_estimate, proportion_estimate
 from agentnb.evaluation.pairing import By, pair_keys
 from agentnb.evaluation.rows import Outcome
 from agentnb.render.visible import one_line
 from agentnb.tables.frame import table
+from agentnb.tables.run_list import aligned, html_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -152,30 +158,12 @@ class Evaluation:
         }
 
     def __repr__(self) -> str:
-        rows = [_HEADINGS, *map(self._cells, self.checks[:_MAX_ROWS])]
-        widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
-        lines = [
-            "  ".join(
-                cell.rjust(width) if column else cell.ljust(width)
-                for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-            )
-            for row in rows
-        ]
-        return "\n".join([self._title(), *lines, *self._more()])
+        rows = map(self._cells, self.checks[:_MAX_ROWS])
+        return "\n".join([self._title(), *aligned([_HEADINGS, *rows], left=1), *self._more()])
 
     def _repr_html_(self) -> str:
-        def cells(row: Iterable[str], tag: str) -> str:
-            return "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in row)
-
-        rows = "".join(
-            f"<tr>{cells(self._cells(name), 'td')}</tr>" for name in self.checks[:_MAX_ROWS]
-        )
-        return (
-            f"<p>{escape(self._title())}</p>"
-            '<table class="mathjax_ignore tex2jax_ignore">'
-            f"<thead><tr>{cells(_HEADINGS, 'th')}</tr></thead>"
-            f"<tbody>{rows}</tbody></table>" + "".join(f"<p>{each}</p>" for each in self._more())
-        )
+        rows = map(self._cells, self.checks[:_MAX_ROWS])
+        return html_table(self._title(), _HEADINGS, rows, *self._more())
 
     def _title(self) -> str:
         notes = [f"{len(self)} {'row' if len(self) == 1 else 'rows'} evaluated"]
@@ -197,7 +185,7 @@ class Evaluation:
         except ConfigError:
             # The display does without SciPy; `summary` raises.
             known = [verdict for verdict in verdicts if verdict is not None]
-            estimate = Estimate(mean(known) if known else None)
+            estimate = Estimate(fmean(known) if known else None)
         row = self._summary_row(name, estimate)
         low, high = _number(estimate.low), _number(estimate.high)
         return (
@@ -225,16 +213,12 @@ def _by_check(
 
 def _passed(verdicts: Verdicts) -> int | None:
     """Return the number of rows that passed, None for scores."""
-    known = [verdict for verdict in verdicts if verdict is not None]
-    if not all(isinstance(verdict, bool) for verdict in known):
-        return None
-    return sum(1 for verdict in known if verdict)
+    return sum(map(bool, verdicts)) if is_pass_or_fail(verdicts) else None
 
 
 def _estimate(verdicts: Verdicts, confidence: float) -> Estimate:
     known = [verdict for verdict in verdicts if verdict is not None]
-    passed = _passed(verdicts)
-    if passed is None:
+    if (passed := _passed(verdicts)) is None:
         return mean_estimate(known, confidence)
     return proportion_estimate(passed, len(known), confidence)
 

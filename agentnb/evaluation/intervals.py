@@ -8,9 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean, stdev
 from typing import Final
 
-from agentnb.evaluation.extras import stats
+from agentnb.evaluation.check import stats
 
 # Relative difference of values that rounding alone can cause.
 _ROUNDING: Final = 1e-12
@@ -52,10 +53,10 @@ def mean_estimate(values: Sequence[float], confidence: float) -> Estimate:
     """
     if not values:
         return Estimate(None)
-    middle = mean(values)
+    middle = fmean(values)
     if len(values) < 2:
         return Estimate(middle)
-    if _is_constant(values, _size(values)):
+    if _is_constant(values, max(map(abs, values))):
         return Estimate(middle, 0.0)
     error = _std_error(values)
     found = _student(middle, error, len(values) - 1, confidence)
@@ -112,8 +113,8 @@ def mean_difference(
     """
     if not values or not others:
         return Difference(None)
-    difference = mean(values) - mean(others)
-    size = max(_size(values), _size(others))
+    difference = fmean(values) - fmean(others)
+    size = max(map(abs, [*values, *others]))
     flat = _is_constant(values, size) and _is_constant(others, size)
     if flat or min(len(values), len(others)) < 2:
         return Difference(difference)
@@ -136,16 +137,11 @@ def paired_mean_difference(
     if not values:
         return Difference(None)
     differences = [a - b for a, b in zip(values, others, strict=True)]
-    middle = mean(differences)
-    size = max(_size(values), _size(others))
+    middle = fmean(differences)
+    size = max(map(abs, [*values, *others]))
     if len(differences) < 2 or _is_constant(differences, size):
         return Difference(middle)
     return _student(middle, _std_error(differences), len(differences) - 1, confidence)
-
-
-def mean(values: Sequence[float]) -> float:
-    """Return the mean of at least one value."""
-    return math.fsum(values) / len(values)
 
 
 def _student(value: float, error: float, freedom: float, confidence: float) -> Difference:
@@ -157,13 +153,8 @@ def _student(value: float, error: float, freedom: float, confidence: float) -> D
 
 def _std_error(values: Sequence[float]) -> float:
     """Return the standard error of the mean of two values or more."""
-    middle = mean(values)
-    # In units of the largest, since squares could overflow or underflow.
-    largest = max(abs(value - middle) for value in values)
-    if not largest:
-        return 0.0
-    squares = math.fsum(((value - middle) / largest) ** 2 for value in values)
-    return largest * math.sqrt(squares / (len(values) - 1) / len(values))
+    # Computed with exact fractions, since squares of floats could overflow or underflow.
+    return stdev(values) / math.sqrt(len(values))
 
 
 def _wilson(passed: int, n: int, confidence: float) -> tuple[float, float]:
@@ -188,10 +179,6 @@ def _square_and_add(
         max(-1.0, difference - math.sqrt(max(0.0, down))),
         min(1.0, difference + math.sqrt(max(0.0, up))),
     )
-
-
-def _size(values: Sequence[float]) -> float:
-    return max(map(abs, values))
 
 
 def _is_constant(values: Sequence[float], size: float) -> bool:

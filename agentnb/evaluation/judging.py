@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from agentnb.errors import AgentnbError, RequestError
 from agentnb.evaluation.check import Check, Row
+from agentnb.evaluation.differences import is_pass_or_fail
 from agentnb.evaluation.evaluation import Evaluation
 from agentnb.evaluation.read_checks import Checks, read_checks
 from agentnb.evaluation.rows import Answers, Convertible, Outcome, answers
@@ -110,7 +111,7 @@ def _judge(
 
 def _uniform(verdicts: list[Verdict]) -> list[Verdict]:
     """Return only scores if there is any, else bools."""
-    if all(verdict is None or isinstance(verdict, bool) for verdict in verdicts):
+    if is_pass_or_fail(verdicts):
         return verdicts
     return [None if verdict is None else float(verdict) for verdict in verdicts]
 

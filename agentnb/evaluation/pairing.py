@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, cast
 
 from agentnb.config.names import suggestion
 from agentnb.errors import RequestError
 from agentnb.evaluation.check import is_missing
-from agentnb.evaluation.intervals import mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,8 +74,8 @@ def paired(
     shared = [key for key in mine if key is not None and key in theirs]
     groups = [(mine[key], theirs[key]) for key in shared]
     return Paired(
-        here=[mean(values) for values, _ in groups],
-        other=[mean(values) for _, values in groups],
+        here=[fmean(values) for values, _ in groups],
+        other=[fmean(values) for _, values in groups],
         repeated=any(len(a) > 1 or len(b) > 1 for a, b in groups),
         only_here=_count(mine) - sum(len(values) for values, _ in groups),
         only_other=_count(theirs) - sum(len(values) for _, values in groups),

@@ -9,8 +9,7 @@ from dataclasses import replace
 from typing import Any, Final, cast, get_origin
 
 from agentnb.errors import RequestError
-from agentnb.evaluation.builtin_checks import exact, json_schema, regex
-from agentnb.evaluation.check import Check, Row
+from agentnb.evaluation.check import Check, Row, exact, json_schema, regex
 
 CheckLike = Check | Callable[..., Any] | re.Pattern[str] | str | Mapping[str, Any]
 """Anything that `agentnb.evaluation` accepts as a check."""

@@ -20,10 +20,8 @@ if TYPE_CHECKING:
     from agentnb.store.transfer import export_history, import_history
     from agentnb.tables.events import events
     from agentnb.tables.run_list import RunList
-    from agentnb.tables.runs import runs
-    from agentnb.tables.sessions import sessions
+    from agentnb.tables.runs import runs, sessions, tool_calls
     from agentnb.tables.sql import query
-    from agentnb.tables.tool_calls import tool_calls
 
 #: Location of the store: a path of SQLite, an address of PostgreSQL without its password, or None
 #: where history is off.  Looked up at each access; see `use`.
@@ -63,9 +61,9 @@ _MODULES = {
     "prune": "agentnb.store.retention",
     "query": "agentnb.tables.sql",
     "runs": "agentnb.tables.runs",
-    "sessions": "agentnb.tables.sessions",
+    "sessions": "agentnb.tables.runs",
     "set_prices": "agentnb.store.prices",
-    "tool_calls": "agentnb.tables.tool_calls",
+    "tool_calls": "agentnb.tables.runs",
     "use": "agentnb.store.recorder",
     "vacuum": "agentnb.store.retention",
 }

@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Final
 
 from agentnb._http import MAX_RETRY_AFTER, RequestOptions
@@ -21,7 +22,7 @@ from agentnb.errors import (
     RequestError,
     UnsupportedError,
 )
-from agentnb.monitoring.items import MAX_FAILURES, RemoteItem
+from agentnb.monitoring.watched_run import MAX_FAILURES, RemoteItem
 from agentnb.platforms.base import Platform
 from agentnb.platforms.run_lists import batches, common
 
@@ -86,25 +87,17 @@ class PollingInterval:
         return min(self._shortest * 2 ** min(self._failures, 16), self._longest)
 
 
+@dataclass(eq=False)
 class Poller:
     """Polls the runs of one client until all have ended.  Belongs to one event loop."""
 
-    def __init__(
-        self,
-        client: Platform,
-        items: Sequence[RemoteItem],
-        *,
-        interval: PollingInterval,
-        clock: PollingClock,
-        on_change: Callable[[], None],
-    ) -> None:
-        self.client = client
-        self.items = list(items)
-        self.requests = 0
-        self.wake = asyncio.Event()
-        self._interval = interval
-        self._clock = clock
-        self._on_change = on_change
+    client: Platform
+    items: Sequence[RemoteItem]
+    interval: PollingInterval
+    clock: PollingClock
+    on_change: Callable[[], None]
+    requests: int = 0
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
         """Poll until every run is final."""
@@ -112,9 +105,9 @@ class Poller:
             self.wake.clear()
             with _NO_RETRIES.applied():
                 seconds = await self._round()
-            self._on_change()
+            self.on_change()
             if self._open:
-                await self._clock.sleep(seconds, self.wake)
+                await self.clock.sleep(seconds, self.wake)
 
     @property
     def _open(self) -> list[RemoteItem]:
@@ -150,9 +143,9 @@ class Poller:
 
         await asyncio.gather(*(poll(batch) for batch in requests))
         if failure is None:
-            return self._interval.after(changed=changed, requests=len(requests))
+            return self.interval.after(changed=changed, requests=len(requests))
         retry_after = failure.retry_after if isinstance(failure, PlatformError) else None
-        seconds = self._interval.after_failure(retry_after)
+        seconds = self.interval.after_failure(retry_after)
         for item in self._open:
             item.delay = f"{failure.message} Next attempt in {math.ceil(seconds)} s."
         return seconds

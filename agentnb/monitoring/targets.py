@@ -13,7 +13,7 @@ from typing import Any, Final, TypeGuard, cast
 from agentnb.agents import Agent, agent
 from agentnb.errors import HistoryError, RequestError, UnsupportedError
 from agentnb.event.transcript import FINAL_STATUSES, Status
-from agentnb.monitoring.items import Item, LocalItem, RemoteItem, own_runs, remote_item
+from agentnb.monitoring.watched_run import Item, LocalItem, RemoteItem, own_runs, remote_item
 from agentnb.platforms.base import Platform, RemoteRun
 from agentnb.platforms.base_platform import BasePlatform
 from agentnb.recording.base_run import BaseRun

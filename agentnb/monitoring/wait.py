@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
-from typing import Any, Final
+from typing import Any
 
 from agentnb.agents import Agent
 from agentnb.errors import RunCancelledError, RunFailedError, RunTruncatedError
 from agentnb.monitoring import Watch, WatchedRun
 from agentnb.run.run import Run
-
-# Seconds between two wake-ups of a waiting loop, because Ctrl-C does not wake every loop.
-_TICK: Final = 0.1
 
 
 async def wait(
@@ -39,7 +35,7 @@ async def wait(
     watch = Watch(runs, agent=agent, interval=interval, max_interval=max_interval)
     try:
         async with asyncio.timeout(timeout):
-            await _settled(watch)
+            await watch.wait(settled=True)
     except TimeoutError:
         rows = watch.rows()
         active = sum(not row.settled for row in rows)
@@ -51,27 +47,6 @@ async def wait(
         for result in results:
             _check(result)
     return results
-
-
-async def _settled(watch: Watch) -> None:
-    loop = asyncio.get_running_loop()
-    changed = asyncio.Event()
-
-    def on_change() -> None:
-        # The waiting loop may be closed before the last change.
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(changed.set)
-
-    unsubscribe = watch.subscribe(on_change)
-    try:
-        watch.start()
-        while not (watch.done or (watch.listed and all(row.settled for row in watch.rows()))):
-            changed.clear()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_TICK):
-                    await changed.wait()
-    finally:
-        unsubscribe()
 
 
 def _check(result: Run | WatchedRun) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import weakref
 from collections.abc import Callable
-from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, Final
 
@@ -14,10 +13,9 @@ from agentnb._loop import background_loop
 from agentnb._support.fork import keep_forever, renew_after_fork
 from agentnb.agents import Agent
 from agentnb.errors import AgentnbError, RequestError, UnsupportedError
-from agentnb.monitoring.items import Item, LocalItem, RemoteItem
 from agentnb.monitoring.polling import Poller, PollingClock, PollingInterval
 from agentnb.monitoring.targets import Targets, find_sessions, list_agent_runs, resolve
-from agentnb.monitoring.watched_run import WatchedRun
+from agentnb.monitoring.watched_run import Item, LocalItem, RemoteItem, WatchedRun
 from agentnb.run.run import Run
 
 _log = logging.getLogger(__name__)
@@ -116,15 +114,28 @@ class Watch:
         """Stop watching; the runs go on."""
         self._worker.stop()
 
-    async def wait(self) -> list[WatchedRun]:
-        """Wait, on any event loop, until every run is final or `stop` was called."""
-        self.start()
-        future = asyncio.wrap_future(self._worker.ended)
+    async def wait(self, *, settled: bool = False) -> list[WatchedRun]:
+        """Wait, on any event loop, until every run is final or `stop` was called.
+
+        With ``settled`` a run that is paused counts as final.
+        """
+        loop, changed = asyncio.get_running_loop(), asyncio.Event()
+
+        def on_change() -> None:
+            # The waiting loop may be closed before the last change.
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(changed.set)
+
+        unsubscribe = self.subscribe(on_change)
         try:
-            while not future.done():
-                await asyncio.wait({future}, timeout=_TICK)
+            self.start()
+            while not (self.done or (settled and self._settled)):
+                changed.clear()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_TICK):
+                        await changed.wait()
         finally:
-            future.cancel()
+            unsubscribe()
         return self.rows()
 
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
@@ -145,6 +156,10 @@ class Watch:
             KeyError: no such run is watched.
         """
         self._worker.cancel(key)
+
+    @property
+    def _settled(self) -> bool:
+        return self.listed and all(row.settled for row in self.rows())
 
     def _notify(self) -> None:
         for callback in tuple(self._listeners.values()):
@@ -179,10 +194,6 @@ class _Worker:
         renew_after_fork(self)
 
     def _reset(self) -> None:
-        self.ended: Future[None] = Future()
-        self.ended.set_running_or_notify_cancel()
-        if self.done:
-            self.ended.set_result(None)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -294,9 +305,7 @@ class _Worker:
         self._cancel_timer()
         if not self.done:
             self.done = True
-            # Listeners first, then those who wait.
             self._notify()
-            self.ended.set_result(None)
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:

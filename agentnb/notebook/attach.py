@@ -50,7 +50,6 @@ def _run_here(run_id: str) -> Run | None:
 def _agent_and_session(
     runner: CellRunner, run_id: str, options: CellOptions, known: Run | None
 ) -> tuple[Agent, str | None]:
-    """Return the agent of a run, and its session if known."""
     if known is not None:
         agent = Agent(known.client, known.agent, title=known.title)
         return agent, options.session or known.session_id

@@ -51,7 +51,6 @@ def compare(
 
 
 def _with_variables(agents: Sequence[AgentLike]) -> list[AgentLike]:
-    """Return ``agents`` with the names of variables replaced by their agents."""
     if "IPython" not in sys.modules:
         return list(agents)
     from agentnb.notebook.display import current_shell
@@ -94,7 +93,6 @@ def _wait(comparison: Comparison) -> None:
 
 
 def _register_display() -> None:
-    """Register the display of comparisons, if IPython is running."""
     ipython = sys.modules.get("IPython")
     shell = None if ipython is None else ipython.get_ipython()
     formatter = getattr(shell, "display_formatter", None)

@@ -86,7 +86,6 @@ def host(shell: InteractiveShell | None, display: str) -> Host:
 
 
 def _frontend(kernel: Any, shell: Any) -> str | None:
-    """Return the frontend of the cell, where the message or the namespace has it."""
     cell = str(kernel.get_parent().get("metadata", {}).get("cellId", ""))
     if cell.startswith("vscode-notebook-cell") or "__vsc_ipynb_file__" in shell.user_ns:
         return "VS Code"

@@ -252,7 +252,6 @@ def _how_to_stop(run: RunRecord) -> str:
 
 
 def _elapsed(row: RunRecord) -> float | None:
-    """Return the duration of a run so far, in seconds."""
     if row.duration is not None:
         return row.duration / 1e6
     if row.status not in _ACTIVE:
@@ -262,7 +261,7 @@ def _elapsed(row: RunRecord) -> float | None:
 
 def session_table(current: set[str]) -> Table:
     """Return the latest conversations; ``current`` are those that cells continue."""
-    from agentnb.tables.sessions import sessions
+    from agentnb.tables.runs import sessions
 
     found: Any = sessions(limit=_ROWS)
     rows = [
@@ -306,7 +305,6 @@ def _act(action: str, words: Sequence[str]) -> Table:
 
 
 def _agent_filter(agent: str) -> str:
-    """Return the agent that an alias stands for, or ``agent``."""
     from agentnb.platforms import registry
 
     try:

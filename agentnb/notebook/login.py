@@ -80,7 +80,6 @@ def _ask(name: str) -> Any:
 
 
 def _other_ways(name: str) -> str:
-    """Return how to set a key where input is impossible."""
     return (
         f"Set {key_variable(name)} in the environment or in .env, or store it in the keyring "
         f"(service '{KEYRING_SERVICE}', user '{name}')."

@@ -125,7 +125,6 @@ class PromptTemplate:
 
 
 def _free_names(source: str, columns: Collection[str]) -> set[str]:
-    """Return the free names of an expression."""
     if source in columns:
         return {source}
     nodes = list(ast.walk(ast.parse(source, mode="eval")))

@@ -131,7 +131,6 @@ def _targets(runs: Any, agent: str | Agent | None) -> Any:
 
 
 def _poll_once(watch: Watch) -> None:
-    """Wait until every platform was polled once."""
     platforms = {row.platform for row in watch.rows() if not row.final}
     changes = threading.Semaphore(0)
     before = watch.requests

@@ -227,7 +227,6 @@ def _cell_options(found: argparse.Namespace) -> CellOptions:
 
 
 def _check_over(found: argparse.Namespace) -> None:
-    """Raise for options that need --over, or contradict it."""
     if found.over is None:
         for name in found.mapping:
             raise RequestError(f"--{name.replace('_', '-')} goes with --over.")

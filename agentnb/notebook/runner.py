@@ -161,7 +161,6 @@ class CellRunner:
             raise
 
     def current_sessions(self) -> set[str]:
-        """Return the sessions that the next cells continue."""
         return self._sessions.ids()
 
     # -- steps -----------------------------------------------------------------------------------

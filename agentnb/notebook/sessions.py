@@ -29,7 +29,6 @@ class Sessions:
         return self._current.get(_key(agent))
 
     def ids(self) -> set[str]:
-        """Return all current sessions."""
         return {
             session for (*_, tape), session in self._current.items() if tape == cassette_count()
         }

@@ -116,7 +116,6 @@ def muted_note(text: str) -> Html:
 
 
 def _output_html(view: RunView) -> Html:
-    """Return the fragment for a notebook's output."""
     text = to_text(view)
     both = _PER_BYTE * transcript_bytes(view) + _FIXED
     total = max(_FIXED // 2, min(both - len(text.encode()), _OUTPUT_BYTES))
@@ -241,7 +240,6 @@ def _tool(call: ToolCall, format_: _Format) -> Html:
 
 
 def _data(label: str, text: str, format_: _Format) -> list[str]:
-    """Return arguments or a result of a tool as plain text."""
     content = visible(text[: format_.tool])
     if len(text) <= format_.tool and not format_.lean:
         content = pretty_json(content)

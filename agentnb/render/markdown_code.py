@@ -98,7 +98,6 @@ def is_harmless_code(text: str, *, is_inline: bool = False) -> bool:
 
 
 def _is_executed(text: str) -> bool:
-    """Return whether some renderer executes something in this code."""
     return _EXECUTED.search(text) is not None
 
 

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypedDict, Unpack
 
 from pydantic import SecretStr
 
@@ -41,6 +41,23 @@ _PAUSES: Final[dict[type[Event], float]] = {
 _FIRST_PAUSE: Final = 0.25
 
 
+class RunOptions(TypedDict, total=False):
+    """Options of a run.
+
+    ``details`` belong to the dialect; ``with_client`` (the default) ends the run with its last
+    client; ``waits_for_approval`` pauses it at an approval request; ``pace`` overrides the
+    sandbox's and the agent's own.
+    """
+
+    params: Mapping[str, Any]
+    output_schema: Mapping[str, Any] | None
+    media: Sequence[Media]
+    details: dict[str, Any]
+    with_client: bool
+    waits_for_approval: bool
+    pace: float | None
+
+
 class SandboxEngine:
     """Agents, key, pace, faults and active runs; belongs to the server's event loop."""
 
@@ -70,24 +87,12 @@ class SandboxEngine:
         prompt: str,
         *,
         history: Sequence[Message],
-        run_id: str | None = None,
-        params: Mapping[str, Any] | None = None,
-        output_schema: Mapping[str, Any] | None = None,
-        media: Sequence[Media] = (),
-        details: dict[str, Any] | None = None,
-        with_client: bool = True,
-        waits_for_approval: bool = False,
-        pace: float | None = None,
+        **options: Unpack[RunOptions],
     ) -> SandboxRun:
-        """Start ``agent`` on ``prompt``; the run is in ``store`` when this returns.
-
-        ``with_client`` ends the run with its last client; ``waits_for_approval`` pauses it at an
-        approval request; ``pace`` overrides the sandbox's and the agent's own.
-        """
-        run_id = run_id or new_id("run")
+        """Start ``agent`` on ``prompt``; the run is in ``store`` when this returns."""
+        run_id = new_id("run")
         run = SandboxRun(
             id=run_id,
-            sequence=store.next_sequence(),
             agent=agent,
             session=session,
             prompt=prompt,
@@ -96,15 +101,16 @@ class SandboxEngine:
                 session_id=session.id,
                 run_id=run_id,
                 history=list(history),
-                params=dict(params or {}),
-                output_schema=output_schema,
-                media=media,
+                params=dict(options.get("params", {})),
+                output_schema=options.get("output_schema"),
+                media=options.get("media", ()),
             ),
             created_at=datetime.now(UTC),
-            details=details or {},
-            with_client=with_client,
-            waits_for_approval=waits_for_approval,
+            details=options.get("details", {}),
+            with_client=options.get("with_client", True),
+            waits_for_approval=options.get("waits_for_approval", False),
         )
+        pace = options.get("pace")
         store.add_run(run)
         pace = self.pace * agent.pace if pace is None else pace
         task = asyncio.create_task(self._drive(run, pace))

@@ -1,21 +1,24 @@
-"""A server-sent-events response that notices at once when its client disconnects."""
+"""Streams of server-sent events, which end at once when their client disconnects."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
-from contextlib import aclosing
-from typing import Any, Final
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
+from typing import Any, ClassVar, Final
 
 from starlette.types import Message, Receive, Scope, Send
 
-from agentnb.event.types import Event, RunFailed
+from agentnb.event.types import Event, ToolCallFinished, ToolCallStarted
 from agentnb.sandbox.fault_injection.injector import injector_of
 from agentnb.sandbox.state import SandboxRun
 
 # Seconds without an event before a keep-alive comment is sent.
 _KEEP_ALIVE_AFTER: Final = 15.0
-KEEP_ALIVE: Final = b": keep-alive\n\n"
+
+Item = tuple[str, Any]
+"""The name of a frame, and its data."""
 
 
 def sse_frame(
@@ -29,38 +32,88 @@ def sse_frame(
     return f"{head}data:{space}{data}\n\n".encode()
 
 
-async def read_run(run: SandboxRun, *, late: bool = False) -> AsyncGenerator[list[Event], None]:
-    """Yield a run's events in batches; an empty one when a keep-alive is due.
+class Encoder(ABC):
+    """Encodes the events of one run as frames; ``keep_alive`` is sent while there are none.
 
-    Ends with the run, or where it waits for a decision.  ``late`` skips the events so far.
+    A call whose arguments still stream is passed to `items` once they are complete, unless
+    ``holds_calls`` is false; a result has its name and its text.
     """
-    reader = run.log.reader(late=late)
-    try:
-        while (batch := await reader.next(timeout=_KEEP_ALIVE_AFTER)) is not None:
-            yield batch
-            if run.waits and reader.is_up_to_date:
-                return
-    finally:
-        reader.close()
+
+    keep_alive: ClassVar[bytes] = b": keep-alive\n\n"
+    holds_calls: ClassVar[bool] = True
+
+    def __init__(self, run: SandboxRun) -> None:
+        self._run = run
+        self._open: set[str] = set()
+
+    def opening(self) -> list[Item]:
+        """Return what precedes the first event."""
+        return []
+
+    def pause(self) -> list[Item]:
+        """Return what ends the stream of a paused run."""
+        return []
+
+    def call_opened(self, event: ToolCallStarted) -> list[Item]:
+        """Return what announces a call whose arguments still stream."""
+        return []
+
+    @abstractmethod
+    def items(self, event: Event) -> list[Item]:
+        """Return one event as frames to be."""
+
+    @abstractmethod
+    def frame(self, name: str, data: Any) -> bytes:
+        """Return one frame, empty if it is not to be sent."""
+
+    def complete(self, event: Event) -> list[Item]:
+        """Return `items` of the event, and of the call that it completes."""
+        if isinstance(event, ToolCallStarted) and self.holds_calls and not event.arguments:
+            self._open.add(event.call_id)
+            return self.call_opened(event)
+        if not isinstance(event, ToolCallFinished):
+            return self.items(event)
+        call = self._run.transcript.find_tool_call(event.call_id)
+        name, arguments, result = event.name or "", event.arguments or "", event.result
+        if call is not None:
+            name, arguments = name or call.name, arguments or call.arguments
+            result = call.result if result is None else result
+        finished = self.items(replace(event, name=name, result=result or ""))
+        if event.call_id not in self._open:
+            return finished
+        started = ToolCallStarted(call_id=event.call_id, name=name, arguments=arguments)
+        started_items = self.items(started)
+        self._open.discard(event.call_id)
+        return started_items + finished
+
+    def encode(self, event: Event) -> list[bytes]:
+        """Return the frames of one event."""
+        return self.frames(self.complete(event))
+
+    def frames(self, items: list[Item]) -> list[bytes]:
+        return [self.frame(name, data) for name, data in items]
 
 
 class SSEResponse:
-    """ASGI response that sends the ``frames`` of a run, which may end when the client disconnects.
+    """ASGI response that streams a run, which may end when the client disconnects.
 
-    ``failure`` encodes an injected failure of the run.
+    The stream ends with the run, or where it waits for a decision.  ``late`` skips the events so
+    far; ``delay`` is the pause after each frame, in seconds.
     """
 
     def __init__(
         self,
         run: SandboxRun,
-        frames: AsyncGenerator[bytes, None],
+        encoder: Encoder,
         *,
-        failure: Callable[[RunFailed], Sequence[bytes]],
+        late: bool = False,
+        delay: float = 0.0,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self._run = run
-        self._failure = failure
-        self._frames = frames
+        self._encoder = encoder
+        self._late = late
+        self._delay = delay
         self._headers = {
             "content-type": "text/event-stream; charset=utf-8",
             "cache-control": "no-cache",
@@ -69,22 +122,46 @@ class SSEResponse:
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = injector_of(scope)
-        exchange.stream(self._run, self._failure)
-        with self._run.attach_client(lambda: exchange.keep):
+        injector = injector_of(scope)
+        injector.stream(self._run, self._encoder.encode)
+        with self._run.attach_client(lambda: injector.keep):
             await run_until_gone(receive, lambda: self._send(send))
 
     async def _send(self, send: Send) -> None:
-        async with aclosing(self._frames) as frames:
-            start: Message = {
-                "type": "http.response.start",
-                "status": 200,
-                "headers": [(k.encode(), v.encode("latin-1")) for k, v in self._headers.items()],
-            }
-            await send(start)
-            async for chunk in frames:
-                if chunk:
-                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        start: Message = {
+            "type": "http.response.start",
+            "status": 200,
+            "headers": [(k.encode(), v.encode("latin-1")) for k, v in self._headers.items()],
+        }
+        await send(start)
+
+        async def write(*frames: bytes) -> None:
+            if body := b"".join(frames):
+                await send({"type": "http.response.body", "body": body, "more_body": True})
+
+        run, encoder = self._run, self._encoder
+        opening = encoder.frames(encoder.opening())
+        if self._late:
+            # The encoder needs the earlier events for its state; they are not sent.
+            for event in run.log.since(0):
+                encoder.encode(event)
+        else:
+            await write(*opening)
+        reader = run.log.reader(late=self._late)
+        try:
+            while (batch := await reader.next(timeout=_KEEP_ALIVE_AFTER)) is not None:
+                frames = [frame for event in batch for frame in encoder.encode(event)]
+                if not self._delay:
+                    await write(*(frames if batch else [encoder.keep_alive]))
+                for frame in frames if self._delay else ():
+                    await write(frame)
+                    await asyncio.sleep(self._delay)
+                if run.waits and reader.is_up_to_date:
+                    break
+        finally:
+            reader.close()
+        if run.waits:
+            await write(*encoder.frames(encoder.pause()))
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

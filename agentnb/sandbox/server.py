@@ -10,11 +10,12 @@ import secrets
 import socket
 import threading
 from contextlib import suppress
-from types import TracebackType
+from dataclasses import dataclass
 from typing import Final, Literal, NoReturn
 
 import uvicorn
 from pydantic import SecretStr
+from starlette.types import ASGIApp
 
 from agentnb._support.fork import keep_forever, pause_for_fork, renew_after_fork, undisturbed
 from agentnb.config import EMBEDDED
@@ -86,10 +87,6 @@ class Sandbox:
         self._engine = SandboxEngine(registry, key=self.api_key, pace=pace)
         self._engine.faults.keep = keep
         self._lock = threading.Lock()
-        self._port: int | None = None
-        self._listener: socket.socket | None = None
-        self._thread: threading.Thread | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._server: _Server | None = None
         # The port of the parent process, in a forked child.
         self._parent_port: int | None = None
@@ -110,7 +107,7 @@ class Sandbox:
 
     @property
     def is_running(self) -> bool:
-        return self._thread is not None and self._thread.is_alive()
+        return self._server is not None and self._server.thread.is_alive()
 
     @property
     def port(self) -> int:
@@ -121,9 +118,9 @@ class Sandbox:
         """
         if self._parent_port is not None:
             return self._parent_port
-        if self._port is None or not self.is_running:
+        if self._server is None or not self.is_running:
             raise ConfigError("The sandbox is not running.", hint="Call its start().")
-        return self._port
+        return self._server.port
 
     @property
     def url(self) -> str:
@@ -181,7 +178,7 @@ class Sandbox:
             raise ConfigError(str(error), hint="help(agentnb.sandbox) has them all.") from None
         settings = self._engine.faults
         before, settings.script = settings.script, parsed
-        return FaultsContext(self, settings, before)
+        return FaultsContext(self, settings, before, parsed)
 
     @undisturbed()
     def start(self) -> Sandbox:
@@ -194,21 +191,16 @@ class Sandbox:
             if self.is_running:
                 return self
             self._parent_port = None
-            self._listener = listener = self._bind()
-            self._port = listener.getsockname()[1]
-            ready = threading.Event()
-            # An empty context, so that agents do not print into the cell that starts this.
-            self._thread = threading.Thread(
-                target=contextvars.Context().run,
-                args=(self._serve, listener, ready),
-                name="agentnb-sandbox",
-                daemon=True,
-            )
-            self._thread.start()
-            ready.wait()
-            if self._server is None or not self._server.started or self._loop is None:
+            listener = self._bind()
+            port = listener.getsockname()[1]
+            zone = self._zone if self.operativus == "real" else None
+            app = build_app(self._engine, port=port, operativus_zone=zone)
+            self._server = server = _Server(app, listener, port)
+            server.thread.start()
+            server.ready.wait()
+            if not server.started or server.loop is None:
                 raise ConfigError("The sandbox did not start.")
-            pause_for_fork(self._loop, self._thread)
+            pause_for_fork(server.loop, server.thread)
             atexit.register(self.stop)
             return self
 
@@ -216,36 +208,31 @@ class Sandbox:
         """Cancel every run and stop listening."""
         with self._lock:
             atexit.unregister(self.stop)
-            thread, loop, server = self._thread, self._loop, self._server
-            self._reset()
-            if thread is None or loop is None or server is None:
+            server, self._server = self._server, None
+            self._parent_port = None
+            if server is None or server.loop is None:
                 return
             server.should_exit = True
-            if thread is threading.current_thread():
+            if server.thread is threading.current_thread():
                 return
             with suppress(RuntimeError, TimeoutError):  # its loop may be closed already
-                asyncio.run_coroutine_threadsafe(self._engine.stop(), loop).result(timeout=3)
-            thread.join(timeout=5)
+                stopping = asyncio.run_coroutine_threadsafe(self._engine.stop(), server.loop)
+                stopping.result(timeout=3)
+            server.thread.join(timeout=5)
 
     def after_fork(self) -> None:
         """Leave the server to the parent process; a forked child can only send it requests."""
         self._lock = threading.Lock()
-        if self._loop is None:
+        server, self._server = self._server, None
+        if server is None or server.loop is None:
             return
         atexit.unregister(self.stop)
-        if self._listener is not None:
-            self._listener.close()
-        keep_forever(self._loop, self._server, *asyncio.all_tasks(self._loop), self._engine)
+        server.listener.close()
+        keep_forever(server.loop, server, *asyncio.all_tasks(server.loop), self._engine)
         faults = self._engine.faults
         self._engine = SandboxEngine(self._registry, key=self.api_key, pace=self._engine.pace)
         self._engine.faults = faults
-        port = self._port
-        self._reset()
-        self._parent_port = port
-
-    def _reset(self) -> None:
-        self._thread = self._loop = self._server = self._port = self._listener = None
-        self._parent_port = None
+        self._parent_port = server.port
 
     def _bind(self) -> socket.socket:
         # With an explicit protocol, because asyncio sets TCP_NODELAY only then; without it a
@@ -265,14 +252,32 @@ class Sandbox:
             ) from error
         return listener
 
-    def _serve(self, listener: socket.socket, ready: threading.Event) -> None:
-        assert self._port is not None
+
+@dataclass(frozen=True, repr=False)
+class FaultsContext:
+    """Restores the previous faults of a sandbox at the end of a ``with`` block."""
+
+    _sandbox: Sandbox
+    _settings: FaultSettings
+    _before: FaultScript | None
+    _now: FaultScript | None
+
+    def __repr__(self) -> str:
+        return f"<FaultsContext {self._now.text!r}>" if self._now else "<FaultsContext off>"
+
+    def __enter__(self) -> Sandbox:
+        return self._sandbox
+
+    def __exit__(self, *exc: object) -> None:
+        self._settings.script = self._before
+
+
+class _Server(uvicorn.Server):
+    """The server on its own thread; ``ready`` is set once it has started or failed."""
+
+    def __init__(self, app: ASGIApp, listener: socket.socket, port: int) -> None:
         config = uvicorn.Config(
-            build_app(
-                self._engine,
-                port=self._port,
-                operativus_zone=self._zone if self.operativus == "real" else None,
-            ),
+            app,
             # Logs would end up in the notebook; an agent's error is in its run.
             log_config=None,
             access_log=False,
@@ -285,47 +290,26 @@ class Sandbox:
         )
         config.load()
         config.http_protocol_class = with_connection(config.http_protocol_class)
-        self._server = server = _Server(config, ready)
+        super().__init__(config)
+        self.listener = listener
+        self.port = port
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.ready = threading.Event()
+        # An empty context, so that agents do not print into the cell that starts this.
+        run = contextvars.Context().run
+        self.thread = threading.Thread(
+            target=run, args=(self._run_loop,), name="agentnb-sandbox", daemon=True
+        )
+
+    def _run_loop(self) -> None:
         try:
             with asyncio.Runner() as runner:
-                self._loop = runner.get_loop()
-                runner.run(server.serve(sockets=[listener]))
+                self.loop = runner.get_loop()
+                runner.run(self.serve(sockets=[self.listener]))
         finally:
-            ready.set()
-            listener.close()
-
-
-class FaultsContext:
-    """Restores the previous faults of a sandbox at the end of a ``with`` block."""
-
-    def __init__(
-        self, sandbox: Sandbox, settings: FaultSettings, before: FaultScript | None
-    ) -> None:
-        self._sandbox = sandbox
-        self._settings = settings
-        self._before = before
-        self._now = settings.script
-
-    def __repr__(self) -> str:
-        return f"<FaultsContext {self._now.text!r}>" if self._now else "<FaultsContext off>"
-
-    def __enter__(self) -> Sandbox:
-        return self._sandbox
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._settings.script = self._before
-
-
-class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, ready: threading.Event) -> None:
-        super().__init__(config)
-        self._ready = ready
+            self.ready.set()
+            self.listener.close()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
-        self._ready.set()
+        self.ready.set()

@@ -83,14 +83,12 @@ class SandboxSession:
 class SandboxRun:
     """One execution of an agent.
 
-    ``sequence`` counts the store's runs.  ``details`` belong to the dialect: request fields that
-    the response repeats.  ``with_client`` ends the run with its last client.  ``settled`` is set
-    when it has ended, and while it waits for a decision.  ``plan`` holds the faults of its
-    connections.
+    ``details`` belong to the dialect: request fields that the response repeats.  ``with_client``
+    ends the run with its last client.  ``settled`` is set when it has ended, and while it waits
+    for a decision.  ``plan`` holds the faults of its connections.
     """
 
     id: str
-    sequence: int
     agent: RegisteredAgent
     session: SandboxSession
     prompt: str
@@ -206,7 +204,6 @@ class SandboxStore:
     def __init__(self) -> None:
         self._sessions: OrderedDict[str, SandboxSession] = OrderedDict()
         self._runs: OrderedDict[str, SandboxRun] = OrderedDict()
-        self._sequence = 0
         self._weight = 0
         self._weights: OrderedDict[str, int] = OrderedDict()
 
@@ -227,6 +224,10 @@ class SandboxStore:
             self._sessions.move_to_end(session_id)
         return session
 
+    def open_session(self, session_id: str) -> SandboxSession:
+        """Return the session of that id, a new one if there is none."""
+        return self.session(session_id) or self.new_session(session_id)
+
     def remove_session(self, session: SandboxSession) -> None:
         """Delete a session and its runs, cancelling those that are still running."""
         self._sessions.pop(session.id, None)
@@ -241,10 +242,6 @@ class SandboxStore:
     def add_run(self, run: SandboxRun) -> None:
         self._runs[run.id] = run
         run.session.active.append(run)
-
-    def next_sequence(self) -> int:
-        self._sequence += 1
-        return self._sequence
 
     def run(self, run_id: str) -> SandboxRun | None:
         return self._runs.get(run_id)

@@ -62,6 +62,13 @@ def best_first() -> list[ColumnElement[Any]]:
     return [newest.desc(), run.c.platform, rank, events, run.c.started_at.desc(), run.c.key]
 
 
+def find_run(connection: Connection, run_id: str) -> RowMapping | None:
+    """Return the row of the run with this key, else the best one with this platform's id."""
+    by_key = (run.c.key == run_id).desc()
+    statement = select(run).where(or_(run.c.key == run_id, run.c.run_id == run_id))
+    return connection.execute(statement.order_by(by_key, *best_first()).limit(1)).mappings().first()
+
+
 def is_attached() -> ColumnElement[bool]:
     """Return whether a row of `content` is of an attached run, whose prompt is unknown."""
     return content.c.prompt.is_(None) & content.c.request.is_not(None)

@@ -15,32 +15,25 @@ _ELSEWHERE: Final = "Name another place in AGENTNB_HISTORY, or 'off'."
 LEFT_UNCHANGED: Final = (
     "It was left as it is: move it away, or name another place in AGENTNB_HISTORY."
 )
+_LOCKED: Final = (
+    "is locked by another process",
+    "Close what holds it open; it is tried again later.",
+)
+_READ_ONLY: Final = ("cannot be written to", _ELSEWHERE)
 # SQLite's primary result codes -> problem, hint.
 _SQLITE: Final = {
-    sqlite3.SQLITE_BUSY: (
-        "is locked by another process",
-        "Close what holds it open; it is tried again later.",
-    ),
-    sqlite3.SQLITE_LOCKED: (
-        "is locked by another process",
-        "Close what holds it open; it is tried again later.",
-    ),
-    sqlite3.SQLITE_READONLY: ("cannot be written to", _ELSEWHERE),
+    sqlite3.SQLITE_BUSY: _LOCKED,
+    sqlite3.SQLITE_LOCKED: _LOCKED,
+    sqlite3.SQLITE_READONLY: _READ_ONLY,
+    sqlite3.SQLITE_PERM: _READ_ONLY,
     sqlite3.SQLITE_CANTOPEN: ("cannot be opened", _ELSEWHERE),
-    sqlite3.SQLITE_PERM: ("cannot be written to", _ELSEWHERE),
     sqlite3.SQLITE_FULL: (
         "has no room: the disk is full",
         "Make room, or name another place in AGENTNB_HISTORY.",
     ),
     sqlite3.SQLITE_IOERR: ("cannot be read or written: the disk fails or is full", _ELSEWHERE),
-    sqlite3.SQLITE_CORRUPT: (
-        "is damaged",
-        LEFT_UNCHANGED,
-    ),
-    sqlite3.SQLITE_NOTADB: (
-        "is not an SQLite database, or is damaged",
-        LEFT_UNCHANGED,
-    ),
+    sqlite3.SQLITE_CORRUPT: ("is damaged", LEFT_UNCHANGED),
+    sqlite3.SQLITE_NOTADB: ("is not an SQLite database, or is damaged", LEFT_UNCHANGED),
 }
 
 

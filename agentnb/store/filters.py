@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final, cast, get_args
@@ -20,6 +20,16 @@ Moment = datetime | date | timedelta | str
 
 STATUSES: Final[tuple[Status, ...]] = get_args(Status)
 SOURCES: Final = ("recorded", "platform", "both")
+# Filter -> valid values.
+_VALUES: Final[Mapping[str, Sequence[str]]] = {"status": STATUSES, "source": SOURCES}
+# Filter -> attributes that name it: of an `Agent`, which is defined in a higher layer, of a run, or
+# of a run as its platform lists it.  The local id of a run without a session matches no session.
+_ATTRIBUTES: Final = {
+    "agent": ("name",),
+    "platform": ("name",),
+    "session": ("session_id", "local_id"),
+    "run": ("local_id", "key", "id"),
+}
 
 _UNITS: Final = {
     "w": timedelta(weeks=1),
@@ -94,14 +104,14 @@ def read_filters(
     if text is not None and not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise RequestError(f"text is {type(text).__name__}, and must be a str.")
     return Filters(
-        agent=_texts("agent", agent, _agent),
-        platform=_texts("platform", platform, _platform),
-        status=_check("status", _texts("status", status), STATUSES),
-        session=_texts("session", session, _session),
+        agent=_texts("agent", agent),
+        platform=_texts("platform", platform),
+        status=_texts("status", status),
+        session=_texts("session", session),
         user=_texts("user", user),
         model=_texts("model", model),
-        source=_check("source", _texts("source", source), SOURCES),
-        run=_texts("run", run, _run),
+        source=_texts("source", source),
+        run=_texts("run", run),
         since=_time("since", since),
         until=_time("until", until),
         text=text.lower() if text else None,
@@ -164,56 +174,28 @@ def _read_age(text: str) -> timedelta | None:
         return None
 
 
-def _texts(
-    name: str, given: Any, read: Callable[[Any], str | None] = lambda value: None
-) -> tuple[str, ...] | None:
+def _texts(name: str, given: Any) -> tuple[str, ...] | None:
     if given is None:
         return None
-    single = isinstance(given, str) or read(given) is not None or not isinstance(given, Iterable)
+    single = _text(name, given) is not None or not isinstance(given, Iterable)
     values: list[Any] = [given] if single else list(cast("Iterable[Any]", given))
-    texts = [value if isinstance(value, str) else read(value) for value in values]
-    for value, text in zip(values, texts, strict=True):
-        if text is None:
+    texts: dict[str, None] = {}
+    for value in values:
+        if (text := _text(name, value)) is None:
             raise RequestError(f"{name} is {type(value).__name__}, and must be a str or a list.")
-    return tuple(text for text in dict.fromkeys(texts) if text is not None)
+        texts[text] = None
+    known = _VALUES.get(name)
+    for text in texts if known else ():
+        if known and text not in known:
+            hint = suggestion(text, known) or f"There are {', '.join(known)}."
+            raise RequestError(f"There is no {name} '{text}'.", hint=hint)
+    return tuple(texts)
 
 
-def _check(
-    name: str, given: tuple[str, ...] | None, known: Sequence[str]
-) -> tuple[str, ...] | None:
-    for value in given or ():
-        if value not in known:
-            hint = suggestion(value, known) or f"There are {', '.join(known)}."
-            raise RequestError(f"There is no {name} '{value}'.", hint=hint)
-    return given
-
-
-def _agent(value: Any) -> str | None:
-    # An `Agent`, defined in a higher layer, is named ``platform:agent``.
-    name = getattr(value, "name", None)
-    return name if isinstance(name, str) else None
-
-
-def _platform(value: Any) -> str | None:
-    return _agent(value)
-
-
-def _session(value: Any) -> str | None:
-    session = getattr(value, "session_id", None)
-    if isinstance(session, str):
-        return session
-    # A run without a session: its local id matches no session.
-    local = getattr(value, "local_id", None)
-    return local if isinstance(local, str) else None
-
-
-def _run(value: Any) -> str | None:
-    # A `Run`, or a run as its platform lists it.
-    for name in ("local_id", "key", "id"):
-        found = getattr(value, name, None)
-        if isinstance(found, str):
-            return found
-    return None
+def _text(name: str, value: Any) -> str | None:
+    """Return a name, or the attribute of an object that names it."""
+    texts = (getattr(value, each, None) for each in _ATTRIBUTES.get(name, ()))
+    return value if isinstance(value, str) else next((t for t in texts if isinstance(t, str)), None)
 
 
 def _time(name: str, given: Moment | None) -> int | None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Final
 
 from sqlalchemy import Connection, exists, select, update
@@ -48,7 +47,7 @@ def mark_interrupted(store: Store, *, every: float = _CHECK_INTERVAL) -> int:
         gone = _gone_processes(store)
         if not gone:
             return 0
-        with _begin_briefly(store) as connection:
+        with store.begin(timeout=_LOCK_TIMEOUT) as connection:
             return sum(_interrupt(connection, store, *process) for process in gone)
     # A reader of a table must not fail because of this.
     except Exception:
@@ -69,29 +68,6 @@ def _gone_processes(store: Store) -> list[tuple[str, int]]:
         )
         rows = connection.execute(candidates).mappings().all()
     return [(row["id"], row["seen_at"]) for row in rows if is_row_gone(row)]
-
-
-@contextmanager
-def _begin_briefly(store: Store) -> Generator[Connection]:
-    """Begin a write transaction that fails soon where others hold the lock."""
-    if store.dialect == "postgresql":
-        with store.begin() as connection:
-            connection.exec_driver_sql(f"SET LOCAL lock_timeout = {_LOCK_TIMEOUT}")
-            yield connection
-        return
-    with store.autocommit() as connection:
-        before = connection.exec_driver_sql("PRAGMA busy_timeout").scalar()
-        connection.exec_driver_sql(f"PRAGMA busy_timeout={_LOCK_TIMEOUT}")
-        try:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-            try:
-                yield connection
-            except BaseException:
-                connection.exec_driver_sql("ROLLBACK")
-                raise
-            connection.exec_driver_sql("COMMIT")
-        finally:
-            connection.exec_driver_sql(f"PRAGMA busy_timeout={before}")
 
 
 def _interrupt(connection: Connection, store: Store, id_: str, seen_at: int) -> int:

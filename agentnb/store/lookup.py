@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import or_, select
 
-from agentnb.store.deduplication import best_first, is_attached
+from agentnb.store.deduplication import best_first, find_run, is_attached
 from agentnb.store.recent import recent_runs
 from agentnb.store.record import RunRecord
 from agentnb.store.schema import content, run
@@ -26,14 +26,8 @@ def known_run(run_id: str) -> RunRecord | None:
     Raises:
         HistoryError: the store fails.
     """
-    statement = (
-        select(run)
-        .where(or_(run.c.key == run_id, run.c.run_id == run_id))
-        .order_by((run.c.key == run_id).desc(), *best_first())
-        .limit(1)
-    )
     with reading(open_store()) as connection:
-        row = connection.execute(statement).mappings().first()
+        row = find_run(connection, run_id)
     return None if row is None else RunRecord.from_row(row)
 
 

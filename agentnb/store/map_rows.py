@@ -53,8 +53,8 @@ def add_rows(name: str, rows: Sequence[KeptRow]) -> bool:
     """
     from sqlalchemy.exc import SQLAlchemyError
 
-    from agentnb.store.locking import in_transaction
     from agentnb.store.memory import private_store
+    from agentnb.store.transactions import in_transaction
 
     store = _content_store()
     if store is not None:

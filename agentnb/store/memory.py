@@ -37,9 +37,9 @@ class MemoryStore(Store):
             metadata.create_all(connection)
 
     @contextmanager
-    def begin(self) -> Generator[Connection]:
+    def begin(self, timeout: int | None = None) -> Generator[Connection]:
         """Begin a write transaction."""
-        with self._lock, super().begin() as connection:
+        with self._lock, super().begin(timeout) as connection:
             yield connection
 
     @contextmanager

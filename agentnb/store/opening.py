@@ -36,6 +36,7 @@ _LOG_BYTES: Final = 64 * 1024 * 1024
 _ADVISORY_LOCK: Final = 0x6167_656E_746E_62
 _SECRET_OPTIONS: Final = ("password", "sslpassword")
 _MODE: Final = "agentnb_transaction"
+_TIMEOUT: Final = "agentnb_timeout"
 
 
 def open_engine(location: StoreLocation) -> Engine:
@@ -65,9 +66,12 @@ def reading(engine: Engine) -> Engine:
     return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
 
-def writing(engine: Engine) -> Engine:
-    """Return ``engine`` with transactions that hold the write lock from their start."""
-    return engine.execution_options(**{_MODE: "write"})
+def writing(engine: Engine, timeout: int | None = None) -> Engine:
+    """Return ``engine`` with transactions that hold the write lock from their start.
+
+    ``timeout`` is how long SQLite waits for it, in milliseconds.
+    """
+    return engine.execution_options(**{_MODE: "write", _TIMEOUT: timeout})
 
 
 def bare(engine: Engine) -> Engine:
@@ -158,7 +162,9 @@ def _begin_immediate(connection: Connection) -> None:
     that write, the lock would be free most of the time.
     """
     driver = cast("sqlite3.Connection", connection.connection.driver_connection)
-    timeout = driver.execute("PRAGMA busy_timeout").fetchone()[0]
+    busy_timeout = driver.execute("PRAGMA busy_timeout").fetchone()[0]
+    timeout = connection.get_execution_options().get(_TIMEOUT)
+    timeout = busy_timeout if timeout is None else timeout
     started = time.monotonic()
     driver.execute("PRAGMA busy_timeout=0")
     try:
@@ -175,7 +181,7 @@ def _begin_immediate(connection: Connection) -> None:
         # Through SQLAlchemy, which wraps the error.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     finally:
-        driver.execute(f"PRAGMA busy_timeout={timeout}")
+        driver.execute(f"PRAGMA busy_timeout={busy_timeout}")
 
 
 def _set_query_only(connection: Connection, value: bool) -> None:

@@ -28,12 +28,22 @@ _MAX_EVENTS: Final = 4096
 
 @dataclass(slots=True, kw_only=True)
 class Rows:
-    """Rows of one run to write, by the columns of the tables."""
+    """Rows of one run to write, by the columns of the tables.
+
+    ``is_fresh``: its events in the store are replaced.  ``replaced`` are the keys of runs that it
+    replaces; ``may_be_pulled``: look for a pulled row of it.  ``attach_ended``: it is an attached
+    run that has ended; ``has_ended``: it was started here and has ended.
+    """
 
     run: dict[str, Any]
     content: dict[str, Any] | None
     chunks: list[dict[str, Any]]
     tool_calls: list[dict[str, Any]]
+    is_fresh: bool
+    replaced: Sequence[str] = ()
+    may_be_pulled: bool = False
+    attach_ended: bool = False
+    has_ended: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +110,7 @@ def rows_of(
         content=record.content_row() if has_texts else None,
         chunks=chunks,
         tool_calls=[_redacted(values) for _, _, values in calls],
+        is_fresh=progress.is_fresh,
     )
     versions = {position: version for position, version, _ in calls}
     return rows, Progress(

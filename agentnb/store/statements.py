@@ -157,18 +157,15 @@ def needs_content(filters: Filters) -> bool:
 
 def conditions(filters: Filters, dialect: str) -> list[ColumnElement[bool]]:
     """Return the conditions; join `content` if `needs_content`."""
-    where: list[ColumnElement[bool]] = []
-
-    def add(column: Column[Any], values: tuple[str, ...] | None) -> None:
-        if values is not None:
-            where.append(_one_of(column, values, dialect))
-
-    add(run.c.platform, filters.platform)
-    add(run.c.status, filters.status)
-    add(run.c.session_id, filters.session)
-    add(run.c.user_name, filters.user)
-    add(run.c.model, filters.model)
-    add(run.c.source, filters.source)
+    names = (
+        (run.c.platform, filters.platform),
+        (run.c.status, filters.status),
+        (run.c.session_id, filters.session),
+        (run.c.user_name, filters.user),
+        (run.c.model, filters.model),
+        (run.c.source, filters.source),
+    )
+    where = [_one_of(column, values, dialect) for column, values in names if values is not None]
     if filters.agent is not None:
         # An agent's own id may hold a colon, too.
         pairs = [name.split(":", 1) for name in filters.agent if ":" in name]

@@ -98,13 +98,16 @@ class Store:
         return self.path in self._lost_files()
 
     @contextmanager
-    def begin(self) -> Generator[Connection]:
+    def begin(self, timeout: int | None = None) -> Generator[Connection]:
         """Begin a write transaction, committed at the end of the block, rolled back on an error.
 
         SQLite: ``BEGIN IMMEDIATE``, which waits up to 30 s for other writers.  PostgreSQL: ``READ
-        COMMITTED``.
+        COMMITTED``.  ``timeout`` is a shorter wait, in milliseconds.
         """
-        with self._quiescence.use(), self._writing.begin() as connection:
+        engine = self._writing if timeout is None else opening.writing(self._writing, timeout)
+        with self._quiescence.use(), engine.begin() as connection:
+            if timeout is not None and self.dialect == "postgresql":
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = {timeout}")
             yield connection
         if self._has_new_log:
             self._has_new_log = False

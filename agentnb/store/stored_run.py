@@ -101,6 +101,7 @@ def load(run: str) -> StoredRun:
     Raises:
         HistoryError: there is no such run, or the history cannot be read.
     """
+    from agentnb.store.deduplication import find_run
     from agentnb.store.interruption import mark_interrupted
     from agentnb.store.store import store
 
@@ -108,7 +109,7 @@ def load(run: str) -> StoredRun:
     opened = store(required=True)
     mark_interrupted(opened)
     with opened.connect() as connection:
-        row = _find(connection, run)
+        row = find_run(connection, run)
         if row is None:
             raise HistoryError(
                 f"The history has no run '{run[:80]}'.",
@@ -161,19 +162,6 @@ def _flush_if_local(run: str) -> None:
         from agentnb.store.recorder import flush
 
         flush(_FLUSH_TIMEOUT)
-
-
-def _find(connection: Connection, run: str) -> RowMapping | None:
-    from sqlalchemy import select
-
-    from agentnb.store.deduplication import best_first
-    from agentnb.store.schema import run as runs
-
-    by_key = connection.execute(select(runs).where(runs.c.key == run)).mappings().first()
-    if by_key is not None:
-        return by_key
-    by_id = select(runs).where(runs.c.run_id == run).order_by(*best_first()).limit(1)
-    return connection.execute(by_id).mappings().first()
 
 
 def stored(connection: Connection, row: RowMapping) -> StoredRun:

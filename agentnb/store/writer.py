@@ -17,9 +17,8 @@ from agentnb.recording.base_run import BaseRun
 from agentnb.store.processes import HEARTBEAT, process_id, user_name, write_process
 
 if TYPE_CHECKING:
-    from agentnb.store.rows import Progress
+    from agentnb.store.rows import Progress, Rows
     from agentnb.store.store import Store
-    from agentnb.store.transactions import RunWrite
 
 _log = logging.getLogger(__name__)
 
@@ -61,7 +60,7 @@ class _Update:
     """New rows of an entry, and the entry's state once they are written."""
 
     entry: Entry
-    write: RunWrite
+    rows: Rows
     progress: Progress
     known_as: Hashable
     is_last: bool
@@ -167,7 +166,7 @@ class Writer:
         with store.begin() as connection:
             if beats:
                 was_ended = write_process(connection, store)
-            write(connection, store, [update.write for update in updates])
+            write(connection, store, [update.rows for update in updates])
             if ending:
                 end_process(connection)
         if beats:
@@ -250,7 +249,6 @@ class Writer:
 def _update(entry: Entry, epoch: int, store: Store, *, ending: bool) -> _Update:
     # Imported at the first write: at start-up they would delay the first request.
     from agentnb.store.rows import Progress, rows_of
-    from agentnb.store.transactions import RunWrite
 
     run = entry.run
     progress = (entry.progress if entry.epoch == epoch else None) or Progress()
@@ -267,15 +265,11 @@ def _update(entry: Entry, epoch: int, store: Store, *, ending: bool) -> _Update:
         last=ending,
     )
     known_as = (rows.run["run_id"], is_last, epoch)
-    write = RunWrite(
-        rows=rows,
-        is_fresh=progress.is_fresh,
-        replaced=entry.replaced,
-        may_be_pulled=known_as != entry.known_as and not is_attached,
-        attach_ended=is_last and is_attached,
-        has_ended=has_ended and not is_attached,
-    )
-    return _Update(entry=entry, write=write, progress=after, known_as=known_as, is_last=is_last)
+    rows.replaced = entry.replaced
+    rows.may_be_pulled = known_as != entry.known_as and not is_attached
+    rows.attach_ended = is_last and is_attached
+    rows.has_ended = has_ended and not is_attached
+    return _Update(entry=entry, rows=rows, progress=after, known_as=known_as, is_last=is_last)
 
 
 def is_error_of_run(error: Exception) -> bool:

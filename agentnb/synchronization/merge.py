@@ -15,9 +15,9 @@ from sqlalchemy import bindparam, case, delete, func, select, update
 
 from agentnb.event.transcript import FINAL_STATUSES
 from agentnb.store.deduplication import is_attached, is_followed
-from agentnb.store.locking import in_transaction, lock_runs
 from agentnb.store.record import UNKNOWN_TIME, RunRecord
 from agentnb.store.schema import content, run
+from agentnb.store.transactions import in_transaction, lock_runs
 from agentnb.store.values import now
 from agentnb.synchronization.matching import WINDOW, matches, shift
 

@@ -11,10 +11,10 @@ from sqlalchemy import select, update
 
 from agentnb.event.transcript import FINAL_STATUSES, Transcript
 from agentnb.event.types import Event
-from agentnb.store.locking import in_transaction
 from agentnb.store.record import plain
 from agentnb.store.rows import call_row, event_chunks
 from agentnb.store.schema import content, event_chunk, run, tool_call
+from agentnb.store.transactions import in_transaction
 from agentnb.store.values import to_micros
 
 if TYPE_CHECKING:

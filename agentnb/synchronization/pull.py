@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -86,9 +87,9 @@ class Pull:
                     )
                 await self._update_open()
                 if isinstance(self._client, KeepsEvents):
-                    await self._fetch_events(self._client)
+                    await self._fetch_missing(write_events)
                 elif isinstance(self._client, KeepsMessages) and self._store.store_content:
-                    await self._fetch_messages(self._client)
+                    await self._fetch_missing(write_exchanges)
         except SQLAlchemyError as error:
             raise explained(error, self._store.url) from error
         finally:
@@ -200,39 +201,14 @@ class Pull:
         )
         return single.get(state.id, state)
 
-    async def _fetch_events(self, client: KeepsEvents) -> None:
-        """Fetch the events of runs without events in the store, by session."""
+    async def _fetch_missing(self, write: Callable[..., None]) -> None:
+        """Fetch what the store lacks of pulled runs, by session, and ``write`` it."""
 
         async def fetch(runs: list[RunWithoutEvents]) -> None:
-            try:
-                events = dict(await client.recorded_events(runs[0].session_id))
-            except NotFoundError:
-                events = {}
+            found = await self._recorded(runs)
             async with self._writing:
-                await asyncio.shield(asyncio.to_thread(write_events, self._store, runs, events))
+                await asyncio.shield(asyncio.to_thread(write, self._store, runs, found))
 
-        sessions = await self._unfetched()
-        await gather_or_cancel(self._limited(fetch, runs) for runs in sessions)
-
-    async def _fetch_messages(self, client: KeepsMessages) -> None:
-        """Fetch prompts and answers of runs without them in the store, by session."""
-
-        async def fetch(runs: list[RunWithoutEvents]) -> None:
-            starts = {each.run_id: from_micros(each.started_at) for each in runs}
-            try:
-                exchanges = dict(await client.exchanges(runs[0].session_id, starts))
-            except NotFoundError:
-                exchanges = {}
-            async with self._writing:
-                await asyncio.shield(
-                    asyncio.to_thread(write_exchanges, self._store, runs, exchanges)
-                )
-
-        sessions = await self._unfetched()
-        await gather_or_cancel(self._limited(fetch, runs) for runs in sessions)
-
-    async def _unfetched(self) -> list[list[RunWithoutEvents]]:
-        """Return the pulled runs whose events were not fetched yet, by session."""
         runs = await asyncio.to_thread(
             runs_without_events,
             self._store,
@@ -244,7 +220,18 @@ class Pull:
         for each in runs:
             if self._sessions is None or each.session_id in self._sessions:
                 sessions.setdefault(each.session_id, []).append(each)
-        return list(sessions.values())
+        await gather_or_cancel(self._limited(fetch, each) for each in sessions.values())
+
+    async def _recorded(self, runs: Sequence[RunWithoutEvents]) -> dict[str, Any]:
+        """Return events, or prompts and answers, of the runs of one session, by run id."""
+        client, session = self._client, runs[0].session_id
+        with suppress(NotFoundError):
+            if isinstance(client, KeepsEvents):
+                return dict(await client.recorded_events(session))
+            if isinstance(client, KeepsMessages):
+                starts = {each.run_id: from_micros(each.started_at) for each in runs}
+                return dict(await client.exchanges(session, starts))
+        return {}
 
 
 def _start_of(remote: RemoteRun) -> int | None:

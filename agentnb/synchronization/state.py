@@ -9,10 +9,10 @@ from typing import Final
 
 from sqlalchemy import Connection, delete, func, literal, select
 
-from agentnb.store.locking import in_transaction
 from agentnb.store.recent import recent_runs
 from agentnb.store.schema import cursor, run
 from agentnb.store.store import Store
+from agentnb.store.transactions import in_transaction
 from agentnb.store.values import from_micros, now, to_micros
 
 # Open runs that are queried again, the newest ones.

@@ -6,16 +6,17 @@ import json
 from collections.abc import Generator
 from contextlib import closing
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from agentnb._support.fork import imported
 from agentnb.config.names import suggestion
 from agentnb.errors import RequestError
 from agentnb.event.types import Event, ReasoningDelta, TextDelta, event_to_dict
-from agentnb.store.filters import Filters, Moment, Order, Some, read_filters, read_limit, read_order
+from agentnb.store.filters import Filters, Order, Some, read_filters, read_limit, read_order
 from agentnb.store.prices import prices
 from agentnb.store.values import span
 from agentnb.tables.columns import EVENT_COLUMNS
+from agentnb.tables.filters import RunFilters, takes_filters
 from agentnb.tables.frame import columns_of, frame_from_columns
 from agentnb.tables.runs import SORTABLE_COLUMNS
 
@@ -30,23 +31,14 @@ _TYPE: Final = list(EVENT_COLUMNS).index("type")
 _PAGE_SIZE: Final = 200
 
 
+@takes_filters
 def events(
     *,
-    agent: Some | None = None,
-    platform: Some | None = None,
-    status: Some | None = None,
-    session: Some | None = None,
-    user: Some | None = None,
-    model: Some | None = None,
-    source: Some | None = None,
-    since: Moment | None = None,
-    until: Moment | None = None,
-    text: str | None = None,
-    this_kernel: bool = False,
     run: Any = None,
     type: Some | None = None,
     limit: int | None = None,
     order: str = "-started_at",
+    **given: Unpack[RunFilters],
 ) -> pd.DataFrame:
     """Return the events of the runs that match the filters, each run's in order of arrival.
 
@@ -60,20 +52,7 @@ def events(
         RequestError: a filter or the order is invalid.
         HistoryError: the store fails.
     """
-    filters = read_filters(
-        agent=agent,
-        platform=platform,
-        status=status,
-        session=session,
-        user=user,
-        model=model,
-        source=source,
-        run=run,
-        since=since,
-        until=until,
-        text=text,
-        this_kernel=this_kernel,
-    )
+    filters = read_filters(**given, run=run)
     types = read_filters(model=type).model
     for kind in types or ():
         if kind not in _EVENT_TYPES:

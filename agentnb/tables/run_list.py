@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from html import escape
 from typing import TYPE_CHECKING, Any, Final, Generic, SupportsIndex, TypeVar, overload
@@ -48,30 +48,16 @@ class RunList(list[T], Generic[T]):
         return self.DataFrame()
 
     def __repr__(self) -> str:
-        rows = [_HEADINGS, *(_row(run) for run in self[:_MAX_ROWS])]
-        widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
-        lines = [
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            for row in rows
-        ]
-        if len(self) > _MAX_ROWS:
-            lines.append(f"… and {len(self) - _MAX_ROWS} more")
-        return "\n".join([self._title(), *(lines if self else [])])
+        rows = [_HEADINGS, *map(_row, self[:_MAX_ROWS])] if self else []
+        return "\n".join([self._title(), *aligned(rows, left=len(_HEADINGS)), *self._more()])
 
     def _repr_html_(self) -> str:
-        def cells(row: Iterable[str], tag: str) -> str:
-            return "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in row)
-
         if not self:
             return f"<p>{escape(self._title())}</p>"
-        rows = "".join(f"<tr>{cells(_row(run), 'td')}</tr>" for run in self[:_MAX_ROWS])
-        more = f"<p>… and {len(self) - _MAX_ROWS} more</p>" if len(self) > _MAX_ROWS else ""
-        return (
-            f"<p>{escape(self._title())}</p>"
-            '<table class="mathjax_ignore tex2jax_ignore">'
-            f"<thead><tr>{cells(_HEADINGS, 'th')}</tr></thead>"
-            f"<tbody>{rows}</tbody></table>{more}"
-        )
+        return html_table(self._title(), _HEADINGS, map(_row, self[:_MAX_ROWS]), *self._more())
+
+    def _more(self) -> list[str]:
+        return [f"… and {len(self) - _MAX_ROWS} more"] if len(self) > _MAX_ROWS else []
 
     def _title(self) -> str:
         if not self:
@@ -97,4 +83,33 @@ def _row(run: Any) -> tuple[str, ...]:
         "" if started is None else f"{started.astimezone(UTC):%Y-%m-%d %H:%M:%S}",
         "" if duration is None else f"{duration:.1f}",
         one_line(text, _MAX_PROMPT_CHARS),
+    )
+
+
+def aligned(rows: Sequence[Sequence[str]], *, left: int) -> list[str]:
+    """Return a line of each row; columns from number ``left`` on are aligned right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines: list[str] = []
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row[:left], widths, strict=False)]
+        numbers = zip(row[left:], widths[left:], strict=True)
+        cells += [cell.rjust(width) for cell, width in numbers]
+        lines.append("  ".join(cells).rstrip())
+    return lines
+
+
+def html_table(
+    title: str, headings: Iterable[str], rows: Iterable[Iterable[str]], *notes: str
+) -> str:
+    """Return a table as HTML, below ``title`` and above ``notes``, all of it as text."""
+
+    def cells(row: Iterable[str], tag: str) -> str:
+        return "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in row)
+
+    body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in rows)
+    return (
+        f"<p>{escape(title)}</p>"
+        '<table class="mathjax_ignore tex2jax_ignore">'
+        f"<thead><tr>{cells(headings, 'th')}</tr></thead>"
+        f"<tbody>{body}</tbody></table>" + "".join(f"<p>{escape(note)}</p>" for note in notes)
     )

@@ -1,24 +1,32 @@
-"""Runs as a DataFrame."""
+"""Runs, their sessions and tool calls as DataFrames."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Unpack, cast
 
 from agentnb._support.fork import imported
 from agentnb.platforms.base import RemoteRun
-from agentnb.store.filters import Moment, Some, read_filters, read_limit, read_order
-from agentnb.store.prices import prices
+from agentnb.store.filters import Filters, Order, Some, read_filters, read_limit, read_order
+from agentnb.store.prices import cost_columns, prices
 from agentnb.store.record import RunRecord
 from agentnb.store.values import to_micros
-from agentnb.tables.columns import RECORD_COLUMNS, REMOTE_COLUMNS, RUN_COLUMNS
+from agentnb.tables.columns import (
+    RECORD_COLUMNS,
+    REMOTE_COLUMNS,
+    RUN_COLUMNS,
+    SESSION_COLUMNS,
+    TOOL_CALL_COLUMNS,
+)
+from agentnb.tables.filters import RunFilters, stored_columns, takes_filters
 from agentnb.tables.frame import columns_of, frame_from_columns
 
 if TYPE_CHECKING:
     import pandas as pd
-
+    from sqlalchemy import Select
 
 #: Columns that a database can sort runs by.
 SORTABLE_COLUMNS: Final = tuple(RECORD_COLUMNS)
@@ -26,21 +34,12 @@ SORTABLE_COLUMNS: Final = tuple(RECORD_COLUMNS)
 _FIELDS: Final = (*SORTABLE_COLUMNS, "remote")
 
 
+@takes_filters
 def runs(
     *,
-    agent: Some | None = None,
-    platform: Some | None = None,
-    status: Some | None = None,
-    session: Some | None = None,
-    user: Some | None = None,
-    model: Some | None = None,
-    source: Some | None = None,
-    since: Moment | None = None,
-    until: Moment | None = None,
-    text: str | None = None,
-    this_kernel: bool = False,
     limit: int | None = None,
     order: str = "-started_at",
+    **given: Unpack[RunFilters],
 ) -> pd.DataFrame:
     """Return the recorded runs of all kernels that share the store, newest first.
 
@@ -69,48 +68,21 @@ def runs(
             unknown and one of nearly the same name exists.
         HistoryError: the store fails.
     """
-    filters = read_filters(
-        agent=agent,
-        platform=platform,
-        status=status,
-        session=session,
-        user=user,
-        model=model,
-        source=source,
-        since=since,
-        until=until,
-        text=text,
-        this_kernel=this_kernel,
-    )
+    filters = read_filters(**given)
     by, limit = read_order(order, SORTABLE_COLUMNS), read_limit(limit)
-    imported("agentnb.store.statements")
-    from agentnb.store.schema import run
-    from agentnb.store.statements import (
-        check_names,
-        conditions,
-        open_store,
-        ordered,
-        pages,
-        reading,
-        run_fields,
-        select_runs,
-    )
+    return _run_frame(stored_columns(_select_runs, _FIELDS, filters, by, limit))
 
-    store = open_store()
+
+def _select_runs(filters: Filters, by: Order, dialect: str) -> Select[Any]:
+    from agentnb.store.schema import run
+    from agentnb.store.statements import conditions, ordered, run_fields, select_runs
+
     fields = run_fields(prices())
-    statement = (
+    return (
         select_runs([fields[name] for name in _FIELDS], with_content=True)
-        .where(*conditions(filters, store.dialect))
+        .where(*conditions(filters, dialect))
         .order_by(*ordered(by, fields, run.c.key))
-        .limit(limit)
     )
-    columns: dict[str, list[Any]] = {name: [] for name in _FIELDS}
-    with reading(store) as connection:
-        for page in pages(connection, statement):
-            for name, values in columns_of(page, _FIELDS).items():
-                columns[name].extend(values)
-    check_names(store, filters, empty=not columns["local_id"])
-    return _run_frame(columns)
 
 
 def run_table(runs: Iterable[Any], *, platform: str | None = None) -> pd.DataFrame:
@@ -186,3 +158,139 @@ def _convert(value: Any, dtype: str) -> Any:
     if dtype == "string":
         return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return value
+
+
+@takes_filters
+def sessions(
+    *,
+    limit: int | None = None,
+    order: str = "-last_at",
+    **given: Unpack[RunFilters],
+) -> pd.DataFrame:
+    """Return the sessions of the runs that match the filters, the last used first.
+
+    The filters are those of `agentnb.runs`; runs without a session are left out.  The columns and
+    dtypes are those of `SESSION_COLUMNS`: ``agent`` and ``status`` are those of the last run,
+    ``total_tokens`` and ``cost_usd`` are sums over the runs where they are known.
+
+    Raises:
+        RequestError: a filter or the order is invalid.
+        HistoryError: the store fails.
+    """
+    filters = read_filters(**given)
+    by, limit = read_order(order, SESSION_COLUMNS), read_limit(limit)
+    columns = stored_columns(_select_sessions, SESSION_COLUMNS, filters, by, limit)
+    return frame_from_columns(columns, SESSION_COLUMNS)
+
+
+def _select_sessions(filters: Filters, by: Order, dialect: str) -> Select[Any]:
+    from sqlalchemy import case, func, select
+
+    from agentnb.store.schema import content, run
+    from agentnb.store.statements import conditions, needs_content, ordered, select_runs
+
+    session = (run.c.platform, run.c.session_id)
+    oldest_first = (run.c.started_at, run.c.key)
+    cost, _ = cost_columns(prices())
+    numbered = (
+        select_runs(
+            [
+                *session,
+                run.c.key,
+                run.c.agent,
+                run.c.status,
+                run.c.started_at,
+                run.c.total_tokens,
+                cost.label("cost_usd"),
+                func.row_number().over(partition_by=session, order_by=oldest_first).label("number"),
+                func.row_number()
+                .over(partition_by=session, order_by=[column.desc() for column in oldest_first])
+                .label("from_end"),
+            ],
+            with_content=needs_content(filters),
+        )
+        .where(run.c.session_id.is_not(None), *conditions(filters, dialect))
+        .subquery()
+    )
+    row = numbered.c
+    is_last = row.from_end == 1
+    grouped = (
+        select(
+            row.session_id,
+            row.platform,
+            func.max(case((is_last, row.agent))).label("agent"),
+            func.count().label("runs"),
+            func.max(case((row.number == 1, row.key))).label("first_key"),
+            func.max(case((is_last, row.key))).label("last_key"),
+            func.min(row.started_at).label("started_at"),
+            func.max(row.started_at).label("last_at"),
+            func.max(case((is_last, row.status))).label("status"),
+            func.sum(row.total_tokens).label("total_tokens"),
+            func.sum(row.cost_usd).label("cost_usd"),
+        )
+        .group_by(row.platform, row.session_id)
+        .subquery()
+    )
+    first, last = content.alias("first_content"), content.alias("last_content")
+    fields = {
+        **dict(grouped.c),
+        "first_prompt": first.c.prompt,
+        "last_prompt": last.c.prompt,
+    }
+    return (
+        select(*(fields[name] for name in SESSION_COLUMNS))
+        .select_from(
+            grouped.outerjoin(first, first.c.run == grouped.c.first_key).outerjoin(
+                last, last.c.run == grouped.c.last_key
+            )
+        )
+        .order_by(*ordered(by, fields, grouped.c.last_key))
+    )
+
+
+@takes_filters
+def tool_calls(
+    *,
+    run: Any = None,
+    name: Some | None = None,
+    limit: int | None = None,
+    order: str = "-started_at",
+    **given: Unpack[RunFilters],
+) -> pd.DataFrame:
+    """Return the tool calls of the runs that match the filters, the latest call first.
+
+    The filters are those of `runs` and apply to the run, ``status`` too.  ``run`` is a run's id,
+    the platform's or agentnb's, or a `Run`; ``name`` is a tool's name; both may be lists.  The
+    columns and dtypes are those of `TOOL_CALL_COLUMNS`; ``status`` is running, completed, failed or
+    abandoned, ``position`` counts a run's calls from 0, ``arguments`` and ``result`` are as the
+    platform sent them.
+
+    Raises:
+        RequestError: a filter or the order is invalid.
+        HistoryError: the store fails.
+    """
+    filters = read_filters(**given, run=run)
+    names = read_filters(model=name).model
+    by, limit = read_order(order, TOOL_CALL_COLUMNS), read_limit(limit)
+    select = partial(_select_tool_calls, names)
+    columns = stored_columns(select, TOOL_CALL_COLUMNS, filters, by, limit)
+    return frame_from_columns(columns, TOOL_CALL_COLUMNS)
+
+
+def _select_tool_calls(
+    names: Sequence[str] | None, filters: Filters, by: Order, dialect: str
+) -> Select[Any]:
+    from agentnb.store import statements
+    from agentnb.store.schema import tool_call
+
+    fields = statements.tool_call_fields()
+    statement = (
+        statements.select_runs(
+            [fields[name] for name in TOOL_CALL_COLUMNS],
+            with_content=statements.needs_content(filters),
+            inner=tool_call,
+        )
+        .where(*statements.conditions(filters, dialect))
+        .order_by(*statements.ordered(by, fields, tool_call.c.run, tool_call.c.position))
+    )
+    return statement if names is None else statement.where(tool_call.c.name.in_(names))

@@ -16,9 +16,7 @@ from agentnb.errors import HistoryError, RequestError
 from agentnb.store.filters import read_limit
 from agentnb.tables.events import events
 from agentnb.tables.frame import infer_frame
-from agentnb.tables.runs import runs
-from agentnb.tables.sessions import sessions
-from agentnb.tables.tool_calls import tool_calls
+from agentnb.tables.runs import runs, sessions, tool_calls
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Unpack
 from zoneinfo import ZoneInfo
 
 from agentnb.config.names import suggestion
 from agentnb.errors import HistoryError, RequestError
-from agentnb.store.filters import Filters, Moment, Some, read_filters
+from agentnb.store.filters import Filters, read_filters
 from agentnb.tables.columns import (
     DURATION,
     USAGE_ALIASES,
@@ -17,6 +17,7 @@ from agentnb.tables.columns import (
     USAGE_KEYS,
     USAGE_PERIODS,
 )
+from agentnb.tables.filters import RunFilters, takes_filters
 from agentnb.tables.frame import frame_from_columns
 from agentnb.tables.periods import read_zone
 
@@ -31,22 +32,13 @@ if TYPE_CHECKING:
 _TIMES: Final = ("duration", "time_to_first_token")
 
 
+@takes_filters
 def usage(
     by: str | Sequence[str] = ("agent",),
     *,
-    agent: Some | None = None,
-    platform: Some | None = None,
-    status: Some | None = None,
-    session: Some | None = None,
-    user: Some | None = None,
-    model: Some | None = None,
-    source: Some | None = None,
-    since: Moment | None = None,
-    until: Moment | None = None,
-    text: str | None = None,
-    this_kernel: bool = False,
     tz: str = "UTC",
     percentiles: Sequence[float] = (),
+    **given: Unpack[RunFilters],
 ) -> pd.DataFrame:
     """Return the usage of runs, one row for each group, added up in the database.
 
@@ -66,19 +58,7 @@ def usage(
         RequestError: ``by``, a percentile or a filter is invalid.
         HistoryError: the store fails.
     """
-    filters = read_filters(
-        agent=agent,
-        platform=platform,
-        status=status,
-        session=session,
-        user=user,
-        model=model,
-        source=source,
-        since=since,
-        until=until,
-        text=text,
-        this_kernel=this_kernel,
-    )
+    filters = read_filters(**given)
     keys, zone, percents = _read_by(by), read_zone(tz), _read_percentiles(percentiles)
     from agentnb.store.statements import check_names, open_store
     from agentnb.tables.grouping import run_times

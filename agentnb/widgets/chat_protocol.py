@@ -130,7 +130,6 @@ def _identifier(value: Any) -> str:
 
 
 def _valid(value: Any, parse: Callable[[Any], Any]) -> Any:
-    """Return the parsed value, None for an invalid one."""
     try:
         return parse(value)
     except ValueError:

@@ -324,7 +324,6 @@ class ChatPublisher(Publisher):
 
 
 def _error_line(error: BaseException) -> str:
-    """Return an error as one line, with its hint if it has one."""
     if isinstance(error, AgentnbError):
         return one_line(str(error), 500)
     return one_line(f"{type(error).__name__}: {error}", 500)

@@ -171,7 +171,6 @@ class RunPublisher(Publisher):
                 self._send(self._wrapped({"type": "snapshot", **self.snapshot()}))
 
     def _send_events(self, request: Mapping[str, Any]) -> None:
-        """Send events, or the timeline made of them."""
         with self._lock:
             if self._closed:
                 return

@@ -59,7 +59,6 @@ class Uploads:
 
     @property
     def size(self) -> int:
-        """Bytes in memory."""
         with self._lock:
             return self._total()
 
@@ -136,7 +135,6 @@ class Uploads:
         return media
 
     def clear(self) -> None:
-        """Discard all files."""
         with self._lock:
             self._files.clear()
             if self._timer is not None:
@@ -172,7 +170,6 @@ class Uploads:
 
 
 def _accepts(accept: Sequence[str], attachment: Attachment) -> bool:
-    """Return whether a file's type is accepted, as an unknown type is."""
     kind = attachment.mime_type or guess_type(attachment.name)[0]
     return not accept or kind is None or any(fnmatchcase(kind, pattern) for pattern in accept)
 

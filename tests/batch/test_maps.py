@@ -335,3 +335,22 @@ class TestArguments:
 def test_nothing_was_mapped_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agentnb.batch.mapping._last", None)
     assert agentnb.last_map() is None
+
+
+def test_rows_are_read_a_bounded_number_ahead() -> None:
+    read: list[str] = []
+    ahead: list[int] = []
+
+    def numbers() -> Iterator[str]:
+        for number in range(60):
+            read.append(str(number))
+            yield str(number)
+
+    async def answer(prompt: str) -> str:
+        ahead.append(len(read) - int(prompt))
+        return prompt
+
+    table = mapped(answer, numbers(), concurrency=2)
+    assert list(table["answer"]) == [str(number) for number in range(60)]
+    # Two run, two wait in the queue, and one waits for room there.
+    assert max(ahead) <= 6

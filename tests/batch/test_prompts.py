@@ -13,8 +13,7 @@ import polars as pl
 import pytest
 from pydantic import BaseModel
 
-from agentnb.batch.items import as_items, is_missing
-from agentnb.batch.prompts import InvalidRow, PromptLike, RowPrompt, prompts
+from agentnb.batch.items import InvalidRow, PromptLike, RowPrompt, as_items, is_missing, prompts
 from agentnb.errors import RequestError
 
 

@@ -14,7 +14,7 @@ import altair as alt
 import pytest
 
 from agentnb import charts
-from agentnb.charts._png import recompress
+from agentnb.charts._style import recompress
 from agentnb.errors import ConfigError
 from tests.charts import tables
 

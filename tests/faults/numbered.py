@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from agentnb import _loop
-from agentnb._http import EventStream, HttpClient
+from agentnb._http import HttpClient
+from agentnb._http.response import Response
 from agentnb._http.timeout import Deadlines
 from agentnb.agents import Agent
 from agentnb.errors import RequestError, UnsupportedError
@@ -153,7 +154,7 @@ class NumberedPlatform(PlainPlatform):
         return self.events(run_id, after=len(delivered))
 
 
-async def _events(answer: EventStream) -> Batches:
+async def _events(answer: Response) -> Batches:
     async with aclosing(answer.batches()) as batches:
         async for batch in batches:
             yield [event_from_dict(json.loads(frame.data)) for frame in batch]

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from agentnb._http import EventStream
+from agentnb._http.response import Response
 from agentnb.errors import (
     AgentnbError,
     ContentTypeError,
@@ -34,7 +34,7 @@ GOOD = [case for case in CASES if case["outcome"] == "events"]
 ENDS = [b"\n", b"\r", b"\r\n"]
 
 
-async def collect(stream: EventStream, got: list[ServerSentEvent]) -> None:
+async def collect(stream: Response, got: list[ServerSentEvent]) -> None:
     async for batch in stream.batches():
         got += batch
 

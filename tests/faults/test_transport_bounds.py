@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from agentnb._http import EventStream
+from agentnb._http.response import Response
 from agentnb.errors import (
     AnswerTooLargeError,
     ContentTypeError,
@@ -173,7 +173,7 @@ async def test_only_the_start_of_an_error_body_is_read(
     assert peak < 8 * MIB
 
 
-async def collect(stream: EventStream, got: list[str]) -> None:
+async def collect(stream: Response, got: list[str]) -> None:
     async for batch in stream.batches():
         got += [event.data for event in batch]
 

@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from agentnb._http import EventStream
+from agentnb._http.response import Response
 from agentnb.errors import BudgetExceededError, ContentTypeError, StreamCutError
 from tests.faults.packing import PACKERS, pack
 from tests.faults.rawserver import Connection
@@ -20,7 +20,7 @@ TRANSPORTS = BOTH
 every_encoding = pytest.mark.parametrize("kind", PACKERS)
 
 
-async def collect(stream: EventStream, got: list[str]) -> None:
+async def collect(stream: Response, got: list[str]) -> None:
     async for batch in stream.batches():
         got += [event.data for event in batch]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from agentnb._http import EventStream
+from agentnb._http.response import Response
 from agentnb.errors import ContentTypeError, StreamCutError
 from tests.faults.rawserver import Connection, Script
 from tests.http.conftest import BOTH, MakeClient, Serve
@@ -25,7 +25,7 @@ EVENT = b"id: 5\ndata: 1\n\n"
 FRAMED = b"%x\r\n%b\r\n" % (len(EVENT), EVENT)
 
 
-async def follow(stream: EventStream, got: list[str]) -> None:
+async def follow(stream: Response, got: list[str]) -> None:
     async for batch in stream.batches():
         got += [event.data for event in batch]
 
@@ -80,7 +80,7 @@ async def test_an_invalid_chunk_keeps_earlier_data(
         await asyncio.wait_for(seen.wait(), 10)
         await c.send(sent)
 
-    async def follow_on(stream: EventStream) -> None:
+    async def follow_on(stream: Response) -> None:
         async for _ in stream.batches():
             seen.set()
 
@@ -119,7 +119,7 @@ async def test_a_reset_is_a_cut(serve: Serve, connect: MakeClient, sent: bytes) 
         await asyncio.wait_for(seen.wait(), 10)
         c.reset()
 
-    async def follow_on(stream: EventStream) -> None:
+    async def follow_on(stream: Response) -> None:
         async for _ in stream.batches():
             seen.set()
 

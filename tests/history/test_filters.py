@@ -16,9 +16,7 @@ from agentnb.store.schema import content, process, run, tool_call
 from agentnb.store.store import Store
 from agentnb.tables.columns import RUN_COLUMNS
 from agentnb.tables.events import events
-from agentnb.tables.runs import runs
-from agentnb.tables.sessions import sessions
-from agentnb.tables.tool_calls import tool_calls
+from agentnb.tables.runs import runs, sessions, tool_calls
 from agentnb.tables.usage import usage
 from tests.history.rows import NOON, a_process, a_run, add
 from tests.history.seeding import LAST, seed

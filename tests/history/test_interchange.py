@@ -13,9 +13,7 @@ import pytest
 from agentnb import history
 from agentnb.store.store import store
 from agentnb.tables.events import events
-from agentnb.tables.runs import runs
-from agentnb.tables.sessions import sessions
-from agentnb.tables.tool_calls import tool_calls
+from agentnb.tables.runs import runs, sessions, tool_calls
 from agentnb.tables.usage import usage
 from tests.history.seeding import seed
 

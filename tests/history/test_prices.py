@@ -15,8 +15,7 @@ from agentnb.store import prices as module
 from agentnb.store.prices import prices, set_prices
 from agentnb.store.schema import process, run
 from agentnb.store.store import Store
-from agentnb.tables.runs import runs
-from agentnb.tables.sessions import sessions
+from agentnb.tables.runs import runs, sessions
 from agentnb.tables.usage import usage
 from tests.history.rows import NOON, a_process, a_run, add
 

@@ -10,12 +10,11 @@ import pytest
 from sqlalchemy import Connection, delete, select, text, update
 from sqlalchemy.exc import OperationalError
 
-from agentnb.store.locking import in_transaction
 from agentnb.store.recorder import use
 from agentnb.store.rows import Rows
 from agentnb.store.schema import content, run
 from agentnb.store.store import Store, store
-from agentnb.store.transactions import RunWrite, write
+from agentnb.store.transactions import in_transaction, write
 from agentnb.store.values import platform_key
 from agentnb.synchronization.merge import write_listed
 from tests.history import postgresql
@@ -76,8 +75,8 @@ def recorded(connection: Connection, shared: Store) -> None:
     """Write the run r1 as the recorder does."""
     told: dict[str, Any] = {"key": KEY, "source": "recorded", "platform": "p", "run_id": "r1"}
     told |= {"agent": "a", "status": "completed", "started_at": 1}
-    kept = Rows(run=told, content=None, chunks=[], tool_calls=[])
-    write(connection, shared, [RunWrite(rows=kept, is_fresh=True, may_be_pulled=True)])
+    kept = Rows(run=told, content=None, chunks=[], tool_calls=[], is_fresh=True, may_be_pulled=True)
+    write(connection, shared, [kept])
 
 
 def sources(shared: Store) -> list[tuple[str, str]]:

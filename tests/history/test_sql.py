@@ -15,9 +15,8 @@ from agentnb import history
 from agentnb.errors import HistoryError, RequestError
 from agentnb.store.store import Store
 from agentnb.tables.events import events
-from agentnb.tables.runs import runs
+from agentnb.tables.runs import runs, tool_calls
 from agentnb.tables.sql import query
-from agentnb.tables.tool_calls import tool_calls
 from tests.history.seeding import seed
 
 

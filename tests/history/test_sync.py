@@ -22,8 +22,7 @@ from agentnb.store.schema import content, run, tool_call
 from agentnb.store.store import Store
 from agentnb.synchronization.sync import sync, sync_async
 from agentnb.tables.events import events
-from agentnb.tables.runs import runs
-from agentnb.tables.tool_calls import tool_calls
+from agentnb.tables.runs import runs, tool_calls
 
 PLATFORMS = ("seekr", "operativus", "runtools")
 
@@ -202,9 +201,10 @@ class TestBoth:
 
 
 def sandbox_loop(sandbox: Sandbox) -> asyncio.AbstractEventLoop:
-    loop = sandbox._loop  # pyright: ignore[reportPrivateUsage]
-    assert loop is not None
-    return loop
+    server = sandbox._server  # pyright: ignore[reportPrivateUsage]
+    assert server is not None
+    assert server.loop is not None
+    return server.loop
 
 
 @pytest.fixture

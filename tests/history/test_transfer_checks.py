@@ -18,8 +18,7 @@ from agentnb.store.schema import event_chunk, process, run, tool_call
 from agentnb.store.store import Store
 from agentnb.store.transfer import export_history, import_history
 from agentnb.tables.events import events
-from agentnb.tables.runs import runs
-from agentnb.tables.tool_calls import tool_calls
+from agentnb.tables.runs import runs, tool_calls
 from tests.history.rows import NOON, a_process, a_run, add
 from tests.history.seeding import seed
 

@@ -17,9 +17,7 @@ from agentnb.store.schema import event_chunk, process, run, tool_call
 from agentnb.store.store import Store, store
 from agentnb.store.stored_run import load
 from agentnb.store.transfer import export_history, import_history
-from agentnb.tables.runs import runs
-from agentnb.tables.sessions import sessions
-from agentnb.tables.tool_calls import tool_calls
+from agentnb.tables.runs import runs, sessions, tool_calls
 from agentnb.tables.usage import usage
 from tests.history.test_transfer_checks import Entry, an_entry, written
 

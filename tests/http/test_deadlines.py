@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from agentnb._http import EventStream
+from agentnb._http.response import Response
 from agentnb._http.timeout import Deadlines
 from agentnb.errors import DeadlineError, InvalidRequestError
 from tests.http.conftest import BOTH, Connection, MakeClient, Serve
@@ -18,7 +18,7 @@ TRANSPORTS = BOTH
 SHORT = 0.2
 
 
-async def read_all(stream: EventStream) -> None:
+async def read_all(stream: Response) -> None:
     async for _ in stream.batches():
         pass
 

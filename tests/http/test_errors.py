@@ -9,7 +9,8 @@ from typing import Any, cast
 
 import pytest
 
-from agentnb._http import ErrorDetails, EventStream
+from agentnb._http import ErrorDetails
+from agentnb._http.response import Response
 from agentnb.errors import (
     AuthenticationError,
     BudgetExceededError,
@@ -228,7 +229,7 @@ async def test_success_that_is_not_json(serve: Serve, connect: MakeClient, body:
     server = await serve(answering(body, headers="Content-Type: text/html; charset=utf-8"))
     client = connect(server.url)
 
-    async def as_stream(stream: EventStream) -> None:
+    async def as_stream(stream: Response) -> None:
         await stream.json()
 
     with pytest.raises(ContentTypeError, match="text/html where JSON was expected") as caught:

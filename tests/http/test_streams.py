@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from agentnb._http import EventStream
+from agentnb._http.response import Response
 from agentnb.errors import (
     AgentnbError,
     ContentTypeError,
@@ -35,12 +35,12 @@ REJECTED: list[dict[str, Any]] = [
 ]
 
 
-async def collect(stream: EventStream, data: list[str]) -> None:
+async def collect(stream: Response, data: list[str]) -> None:
     async for batch in stream.batches():
         data += [event.data for event in batch]
 
 
-async def data_of(stream: EventStream) -> list[str]:
+async def data_of(stream: Response) -> list[str]:
     data: list[str] = []
     await collect(stream, data)
     return data
@@ -205,7 +205,7 @@ async def test_a_reset_is_a_cut(serve: Serve, connect: MakeClient) -> None:
         await asyncio.wait_for(seen.wait(), 10)
         c.reset()
 
-    async def follow(stream: EventStream) -> None:
+    async def follow(stream: Response) -> None:
         async for batch in stream.batches():
             got.extend(batch)
             seen.set()

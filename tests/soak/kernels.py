@@ -63,9 +63,9 @@ def record(seconds: float) -> dict[str, Any]:
     plain = Store.begin
 
     @contextmanager
-    def timed(self: Store) -> Generator[Any]:
+    def timed(self: Store, timeout: int | None = None) -> Generator[Any]:
         before = time.perf_counter()
-        with plain(self) as connection:
+        with plain(self, timeout) as connection:
             yield connection
         writes.append(time.perf_counter() - before)
 

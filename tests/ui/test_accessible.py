@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
 
 from tests.ui.axe import complain, violations
-from tests.ui.frontend import NotebookPage, Theme
+from tests.ui.frontend import NotebookPage
 from tests.ui.opener import Opener
 
 # The live views stay after the ends of their runs: nothing static takes their places.
@@ -19,17 +18,18 @@ CELLS = (
 )
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"], indirect=True)
-def test_a_run_is_accessible_in_each_state(
-    theme: Theme, page: NotebookPage, notebook: Opener
-) -> None:
+def test_a_run_is_accessible_in_each_state(page: NotebookPage, notebook: Opener) -> None:
     notebook(*CELLS)
-    page.theme(theme)
     page.resize(1000, 1600)
     for cell in range(1, 6):
         page.run(cell)
     report, failing, endless = (page.view(cell) for cell in (1, 2, 3))
     found: dict[str, list[str]] = {}
+
+    def look(state: str, *views: Locator, static: bool = False) -> None:
+        for theme, _ in page.looks(("light", 1000), ("dark", 1000), height=1600):
+            told = [one for view in views for one in violations(view, static=static)]
+            found[f"{state}, {theme}"] = told
 
     # Running
     page.release("tools")
@@ -37,7 +37,7 @@ def test_a_run_is_accessible_in_each_state(
     report.get_by_text("get_figures").click()
     report.get_by_text("compare_with").click()
     expect(endless.get_by_role("log")).to_contain_text("What was said")
-    found["running"] = violations(report) + violations(endless)
+    look("running", report, endless)
 
     # Ended
     for name in ("answer", "end", "fail"):
@@ -45,11 +45,11 @@ def test_a_run_is_accessible_in_each_state(
     endless.get_by_role("button", name="Stop").click()
     for name, view in (("completed", report), ("failed", failing), ("cancelled", endless)):
         expect(view).to_have_attribute("data-status", name)
-        found[name] = violations(view)
+        look(name, view)
 
     # What is left in the file
     for name, cell in (("completed, static", 4), ("failed, static", 5)):
         expect(page.static(cell)).to_be_visible()
-        found[name] = violations(page.static(cell), static=True)
+        look(name, page.static(cell), static=True)
 
     complain(found)

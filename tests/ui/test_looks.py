@@ -67,37 +67,37 @@ SIDEWAYS = """(root) => {
 
 
 @pytest.mark.parametrize(
-    ("frontend", "theme", "width"),
+    ("frontend", "looks"),
     [
-        ("lab", "light", 1000),
-        ("lab", "dark", 320),
-        ("notebook7", "dark", 1000),
-        ("notebook7", "light", 320),
+        ("lab", [("light", 1000), ("dark", 320)]),
+        ("notebook7", [("dark", 1000), ("light", 320)]),
     ],
-    indirect=["frontend", "theme"],
+    indirect=["frontend"],
 )
 def test_a_run_with_everything(
-    theme: Theme, width: int, page: NotebookPage, notebook: Opener, shot: Shot
+    looks: list[tuple[Theme, int]], page: NotebookPage, notebook: Opener, shot: Shot
 ) -> None:
+    def look(state: str, checked: Locator | None = None) -> None:
+        for theme, width in page.looks(*looks, height=2600):
+            shot(page.cell(1), f"{state}-{theme}-{width}")
+            if checked is not None:
+                check(checked)
+
     notebook("%%agent Report\nHow was the quarter, and what do you make of it?")
-    page.theme(theme)
-    page.resize(width, 2600)
-    name = f"{theme}-{width}"
     page.start(1)
     view = page.view(1)
     expect(view.get_by_text("Reasoning")).to_be_visible()
     expect(view.get_by_role("log")).to_contain_text("year")
-    shot(page.cell(1), f"1-reasoning-{name}")
+    look("1-reasoning")
     page.release("tools")
     expect(view.get_by_text("get_comments")).to_be_visible()
     view.get_by_text("get_figures").click()
     view.get_by_text("compare_with").click()
-    shot(page.cell(1), f"2-tools-{name}")
+    look("2-tools")
     page.release("answer")
     expect(view).to_contain_text("have their place, too.")
     expect(view).to_contain_text("sample-model-1")
-    shot(page.cell(1), f"3-answer-{name}")
-    check(view)
+    look("3-answer", view)
     page.release("end")
     page.until_done(1)
     static = page.static(1)
@@ -106,14 +106,13 @@ def test_a_run_with_everything(
         static.get_by_text(part).first.click()
     static.get_by_text("Reasoning", exact=True).click()
     static.get_by_text("Timeline", exact=True).click()
-    shot(page.cell(1), f"4-static-{name}")
-    check(static)
+    look("4-static", static)
 
 
 @pytest.mark.parametrize(
     ("frontend", "theme"),
     [("lab", "dark"), ("notebook7", "light")],
-    indirect=True,
+    indirect=["frontend"],
 )
 def test_runs_that_did_not_come_to_their_end(
     theme: Theme, page: NotebookPage, notebook: Opener, shot: Shot

@@ -6,6 +6,8 @@ import re
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
+from pydantic.alias_generators import to_camel
+
 Category = (
     Literal["text", "whole_text", "reasoning", "call", "arguments", "arguments_done", "output"]
     | Literal["tool_result", "tool_error", "tool", "item", "usage", "start", "status"]
@@ -22,8 +24,9 @@ frames other events and has no content.
 
 
 def words(text: str) -> tuple[str, ...]:
-    """Return the words of ``text``, for tables of names."""
-    return tuple(text.split())
+    """Return the names in ``text``, each also in camel case, for tables of fields."""
+    names = text.split()
+    return tuple(spelling for name in names for spelling in dict.fromkeys((name, to_camel(name))))
 
 
 def word_set(text: str) -> frozenset[str]:

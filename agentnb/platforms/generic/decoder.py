@@ -16,7 +16,7 @@ from agentnb.platforms.generic.categories import (
     marker_category,
     normalized,
 )
-from agentnb.platforms.generic.dialects import data_stream_part
+from agentnb.platforms.generic.content import data_stream_part
 from agentnb.platforms.generic.fields import own_types
 from agentnb.platforms.generic.frame_decoder import CONTINUES, FrameDecoder
 from agentnb.sse import ServerSentEvent

@@ -18,24 +18,21 @@ Fields = Mapping[str, Any]
 
 # In order of preference, as all tuples here.
 _TYPE_KEYS: Final = words(
-    "type event event_type eventType kind object event_name eventName message_type messageType "
-    "msg_type event_kind eventKind part_kind part_delta_kind"
+    "type event event_type kind object event_name message_type msg_type event_kind part_kind "
+    "part_delta_kind"
 )
 _ENVELOPES: Final = words("payload data event params body value")
 OUTPUT: Final = words(
-    "output result content text answer response final_output finalOutput final_answer finalAnswer "
-    "final output_text generated_text full_text fullText full_response fullResponse reply "
-    "completion message data value delta token chunk"
+    "output result content text answer response final_output final_answer final output_text "
+    "generated_text full_text full_response reply completion message data value delta token chunk"
 )
 """Fields in which the end of a run may have the whole answer."""
 
 _USAGE: Final = words(
-    "usage usage_metadata usageMetadata token_usage tokenUsage metrics totalUsage total_usage "
-    "stats tokens models_usage modelsUsage"
+    "usage usage_metadata token_usage metrics total_usage stats tokens models_usage"
 )
 _AROUND_USAGE: Final = words(
-    "message response delta metadata x_groq run output meta chunk messageMetadata "
-    "message_metadata part"
+    "message response delta metadata x_groq run output meta chunk message_metadata part"
 )
 _COUNTS: Final = {
     **dict.fromkeys(("input", "prompt", "tokens_in", "tokensIn"), "input_tokens"),
@@ -51,8 +48,7 @@ _MESSAGE: Final = word_set(
 )
 _TEXT: Final = words("content text parts output_text value message output answer")
 _PARTS: Final = words(
-    "step node task tool name item phase stage step_id node_id item_id tool_call_id toolCallId "
-    "stepId nodeId component"
+    "step node task tool name item phase stage step_id node_id item_id tool_call_id component"
 )
 _MAX_DEPTH: Final = 6
 # If an event has no other fields, its name is its type and not a tool's.

@@ -21,6 +21,7 @@ from agentnb.platforms.generic.categories import (
 )
 from agentnb.platforms.generic.content import (
     RESULTS,
+    Translation,
     contents,
     is_of_user,
     last_answer,
@@ -28,8 +29,8 @@ from agentnb.platforms.generic.content import (
     place_of,
     stop_reason,
     text_of,
+    translated,
 )
-from agentnb.platforms.generic.dialects import Translation, translated
 from agentnb.platforms.generic.fields import (
     envelopes,
     is_about_part,
@@ -51,8 +52,7 @@ _MESSAGE_ENDS: Final = word_set(
     "message_stop message_end response_completed response_done thread_run_completed"
 )
 _DONE: Final = words(
-    "done finished is_finished isFinished is_final isFinal final stop complete completed "
-    "is_complete isComplete end is_end isEnd eos"
+    "done finished is_finished is_final final stop complete completed is_complete end is_end eos"
 )
 _REASONING: Final = words(
     "content thinking reasoning text delta thought reasoning_content summary token chunk message "

@@ -22,13 +22,13 @@ from agentnb.platforms.generic.fields import OUTPUT, only_text, text_in, whole_t
 
 _NO_MESSAGE: Final = "The agent reported an error."
 _REASONS: Final = (
-    *words("finish_reason finishReason stop_reason stopReason done_reason reason"),
+    *words("finish_reason stop_reason done_reason reason"),
     "subtype",
 )
 # Fields in which an error may have its message.
 _MESSAGES: Final = words(
-    "message error errorText error_message errorMessage last_error lastError detail details "
-    "errors exception cause msg data reason text"
+    "message error errorText error_message last_error detail details errors exception cause msg "
+    "data reason text"
 )
 # Fields that have nothing but the answer.
 _ANSWERS: Final = word_set("output content text answer final_output final_answer")

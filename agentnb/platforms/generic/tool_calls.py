@@ -15,27 +15,21 @@ from agentnb.platforms.generic.categories import words
 
 _UNNAMED: Final = "tool"
 # In order of preference.
-_CALL_IDS: Final = words(
-    "toolCallId tool_call_id toolUseId tool_use_id callId call_id callID toolId tool_id toolCallID"
-)
-_TOOL_NAMES: Final = words(
-    "tool toolName tool_name toolCallName tool_call_name function_name functionName name function"
-)
+_CALL_IDS: Final = words("tool_call_id tool_use_id call_id callID tool_id toolCallID")
+_TOOL_NAMES: Final = words("tool tool_name tool_call_name function_name name function")
 _NESTED_CALLS: Final = words(
-    "tool tool_call toolCall tool_use toolUse function function_call functionCall item "
-    "content_block call start part state data"
+    "tool tool_call tool_use function function_call item content_block call start part state data"
 )
 _ARGUMENTS: Final = words(
-    "input arguments args params parameters tool_input toolInput tool_args toolArgs kwargs "
-    "tool_kwargs toolKwargs"
+    "input arguments args params parameters tool_input tool_args kwargs tool_kwargs"
 )
 _FRAGMENTS: Final = (
-    *words("partial_json delta inputTextDelta input_text_delta args_delta argsTextDelta"),
+    *words("partial_json delta input_text_delta args_delta argsTextDelta"),
     *("arguments_delta", "chunk", *_ARGUMENTS, "data"),
 )
 _RESULTS: Final = words(
-    "output result tool_output toolOutput tool_result toolResult content tool_return toolReturn "
-    "aggregated_output response data text value observation message"
+    "output result tool_output tool_result content tool_return aggregated_output response data "
+    "text value observation message"
 )
 
 

@@ -10,15 +10,19 @@ from contextlib import AbstractAsyncContextManager
 from copy import copy
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Final, Protocol, TypeVar, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
 from pydantic import ValidationError
 
-from agentnb._http import EventStream, HttpClient, quote_segment
+from agentnb._http import HttpClient, quote_segment
 from agentnb.errors import InvalidRequestError, PlatformError
 from agentnb.platforms._params import check_choice, check_count
 from agentnb.platforms._wire import Inbound, explain, one_line
 from agentnb.platforms.seekr.wire import AgentEntry, Message, Run, StartedRun, Thread
+
+if TYPE_CHECKING:
+    from agentnb._http.response import Response
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +54,8 @@ class SeekrApi:
         self.name = name
         self.run_pages = PageSizes()
         self._http = http
-        self._warn_deprecated = _DeprecationNotice(name)
+        # The warnings about deprecation, shared by the copies for teams.
+        self._warned: list[str] = []
         self._headers: Mapping[str, str] = {}
         self._message_pages = PageSizes()
 
@@ -98,17 +103,14 @@ class SeekrApi:
         self, thread_id: str, *, size: int = 100, limit: int = 1000
     ) -> AsyncGenerator[list[Message], None]:
         """Yield a thread's messages page by page, newest first."""
-
-        def fetch(limit: int, offset: int) -> Awaitable[list[Message]]:
-            return self.list_messages(thread_id, limit=limit, offset=offset)
-
+        fetch = partial(self.list_messages, thread_id)
         return _walk_pages(fetch, size=size, sizes=self._message_pages, limit=limit)
 
     # --- runs ---------------------------------------------------------------------------------
 
     def stream_run(
         self, thread_id: str, body: Mapping[str, Any], *, dialect: str = "stream"
-    ) -> AbstractAsyncContextManager[EventStream]:
+    ) -> AbstractAsyncContextManager[Response]:
         """Start a run and stream it in the dialect ``stream`` or ``vercel``."""
         path = f"{_thread(thread_id)}/runs/stream" + ("/vercel" if dialect == "vercel" else "")
         return self._http.stream("POST", path, json=dict(body), headers=self._headers)
@@ -120,7 +122,7 @@ class SeekrApi:
 
     def attach_run(
         self, thread_id: str, run_id: str, *, last_event_id: str = ""
-    ) -> AbstractAsyncContextManager[EventStream]:
+    ) -> AbstractAsyncContextManager[Response]:
         """Attach to a run's stream; ``last_event_id`` requests the events after that one."""
         headers = {**self._headers, **({"last-event-id": last_event_id} if last_event_id else {})}
         return self._http.stream("GET", f"{_run(thread_id, run_id)}/attach", headers=headers)
@@ -155,10 +157,7 @@ class SeekrApi:
         Raises:
             RequestError: ``offset`` below 0, or ``order`` neither asc nor desc.
         """
-
-        def fetch(limit: int, offset: int) -> Awaitable[list[Run]]:
-            return self.list_runs(thread_id, limit=limit, order=order, offset=offset)
-
+        fetch = partial(self.list_runs, thread_id, order=order)
         return _walk_pages(fetch, size=size, sizes=self.run_pages, offset=offset, limit=limit)
 
     async def cancel_run(self, thread_id: str, run_id: str, *, agent_id: str | None) -> None:
@@ -175,8 +174,23 @@ class SeekrApi:
     # --- requests and responses ---------------------------------------------------------------
 
     def check_deprecation(self, headers: Mapping[str, str], path: str) -> None:
-        """Warn, once per client, if response headers announce that ``path`` is deprecated."""
-        self._warn_deprecated(headers, path)
+        """Warn, once per client, if response headers announce that ``path`` is deprecated.
+
+        ``Deprecation`` (RFC 9745) is a date as ``@`` and epoch seconds, from older servers
+        ``true``; ``Sunset`` (RFC 8594) is an HTTP date.
+        """
+        deprecation, sunset = headers.get("deprecation"), headers.get("sunset")
+        if self._warned or not (deprecation or sunset) or (deprecation == "false" and not sunset):
+            return
+        message = f"{self.name} says that {path} is deprecated"
+        if deprecation and (since := _date(deprecation)):
+            message += f" since {since}"
+        if sunset:
+            message += f" and will stop working on {_date(sunset) or one_line(sunset)}"
+        if link := _DEPRECATION_LINK.search(headers.get("link", "")):
+            message += f" (see {one_line(link.group(1))})"
+        self._warned.append(message)
+        warnings.warn(f"{message}.", PlatformDeprecationWarning, stacklevel=2)
 
     async def _call(
         self, method: str, path: str, *, json: Any = None, params: Mapping[str, Any] | None = None
@@ -261,7 +275,7 @@ class PageSizes:
 
 
 async def _walk_pages(
-    fetch: Callable[[int, int], Awaitable[list[T]]],
+    fetch: Callable[..., Awaitable[list[T]]],
     *,
     size: int,
     sizes: PageSizes,
@@ -270,61 +284,29 @@ async def _walk_pages(
 ) -> AsyncGenerator[list[T], None]:
     """Yield the new entries of each page, in the server's order.
 
-    ``fetch`` takes a limit and an offset.  Stops at the end of the list, after ``limit`` entries,
-    and at a page without new entries, as from a server that ignores the offset.
+    ``fetch`` takes ``limit`` and ``offset``.  Stops at the end of the list, after ``limit``
+    entries, and at a page without new ones, as from a server that ignores the offset.
     """
     seen: set[str] = set()
     remaining = limit
     while remaining is None or remaining > 0:
         count = sizes.allowed(size if remaining is None else min(size, remaining))
         try:
-            page = await fetch(count, offset)
+            page = await fetch(limit=count, offset=offset)
         except InvalidRequestError:
             if not sizes.reject(count):
                 raise
             continue
-        new: list[T] = []
-        for entry in page:
-            key = entry.id or repr(entry)
-            if key not in seen:
-                seen.add(key)
-                new.append(entry)
+        entries = {entry.id or repr(entry): entry for entry in page}
+        new = [entry for key, entry in entries.items() if key not in seen]
         if not new:
             return
+        seen.update(entries)
         yield new
         if sizes.is_last(len(page), count):
             return
         offset += len(page)
         remaining = None if remaining is None else remaining - len(new)
-
-
-# --- deprecation ------------------------------------------------------------------------------
-
-
-class _DeprecationNotice:
-    """Warns once about responses with a ``Deprecation`` or ``Sunset`` header.
-
-    RFC 9745: a date as ``@`` and epoch seconds (older servers send ``true``); RFC 8594: an HTTP
-    date.
-    """
-
-    def __init__(self, platform: str) -> None:
-        self._platform = platform
-        self._warned = False
-
-    def __call__(self, headers: Mapping[str, str], path: str) -> None:
-        deprecation, sunset = headers.get("deprecation"), headers.get("sunset")
-        if self._warned or not (deprecation or sunset) or (deprecation == "false" and not sunset):
-            return
-        self._warned = True
-        message = f"{self._platform} says that {path} is deprecated"
-        if deprecation and (since := _date(deprecation)):
-            message += f" since {since}"
-        if sunset:
-            message += f" and will stop working on {_date(sunset) or one_line(sunset)}"
-        if link := _DEPRECATION_LINK.search(headers.get("link", "")):
-            message += f" (see {one_line(link.group(1))})"
-        warnings.warn(f"{message}.", PlatformDeprecationWarning, stacklevel=2)
 
 
 def _date(value: str) -> str | None:

@@ -15,9 +15,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from agentnb._http import EventStream
 from agentnb.errors import (
     AgentnbError,
     ConnectionFailedError,
@@ -41,6 +40,9 @@ from agentnb.platforms.seekr.responses import final_event, is_over, record_event
 from agentnb.platforms.seekr.run_state import ReattachedStream, StreamState
 from agentnb.platforms.seekr.stream_reader import StreamReader
 from agentnb.platforms.seekr.wire import Run
+
+if TYPE_CHECKING:
+    from agentnb._http.response import Response
 
 # A stream that repeats so many characters is a replay; fewer may repeat by chance, so then its
 # first frame has to be the first of the run.
@@ -123,7 +125,7 @@ class ResumeAttempt:
                 raise broken from None
             raise
 
-    async def _read(self, response: EventStream) -> AsyncGenerator[list[Event], None]:
+    async def _read(self, response: Response) -> AsyncGenerator[list[Event], None]:
         """Yield what the reattached stream adds, once it is known where it began."""
         received: list[Event] = []
         withheld: list[Event] = []

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import SecretStr
 
-from agentnb._http import EventStream, side_request
+from agentnb._http import side_request
 from agentnb.errors import AgentnbError, RequestError
 from agentnb.event.types import Event, RunStarted
-from agentnb.platforms._params import check_choice, check_count, check_options
-from agentnb.platforms._run_starts import connection_errors
+from agentnb.platforms._params import check_options
+from agentnb.platforms._run_starts import RunStart, connection_errors
 from agentnb.platforms.base import (
     AgentInfo,
     Capabilities,
@@ -31,6 +32,7 @@ from agentnb.platforms.base import (
     RunRequest,
 )
 from agentnb.platforms.http_platform import HttpPlatform, key_header
+from agentnb.platforms.run_lists import check_window
 from agentnb.platforms.seekr.api import SeekrApi
 from agentnb.platforms.seekr.attach import ResumeAttempt
 from agentnb.platforms.seekr.messages import answer_messages, message_events, read_exchanges
@@ -52,7 +54,10 @@ from agentnb.platforms.seekr.responses import (
 )
 from agentnb.platforms.seekr.run_state import RunLocation, RunRegistry, StreamState
 from agentnb.platforms.seekr.stream_reader import StreamReader
-from agentnb.platforms.seekr.wire import StartedRun
+from agentnb.platforms.seekr.wire import Message, StartedRun
+
+if TYPE_CHECKING:
+    from agentnb._http.response import Response
 
 DEFAULT_BASE_URL: Final = "https://flow.seekr.com"
 
@@ -99,19 +104,11 @@ class SeekrPlatform(HttpPlatform):
 
     async def stream(self, request: RunRequest) -> AsyncGenerator[list[Event], None]:
         """Post the message, in a new thread if no session is given, and stream the run."""
-        prepared = prepare_run(request, self._options, platform=self._name)
-        content = await self._content(request, prepared)
-        api = self.api.for_team(prepared.team_id)
-        thread_id = request.session_id
-        with connection_errors(self._name):
-            if not thread_id:
-                thread_id = (await api.create_thread(prepared.thread_meta_data)).id
-                # From here on the run can be cancelled by its thread.
-                yield [RunStarted(session_id=thread_id, agent=request.agent)]
-            run_request = self._registry.add_request(
-                thread_id, is_new_thread=not request.session_id
-            )
-            await api.post_message(thread_id, content)
+        prepared, content, api, thread_id = await self._open(request)
+        if not request.session_id:
+            # From here on the run can be cancelled by its thread.
+            yield [RunStarted(session_id=thread_id, agent=request.agent)]
+        run_request, _ = await self._post(request, content, api, thread_id)
         reader = StreamReader(
             api, thread_id, request=run_request, registry=self._registry, agent=request.agent
         )
@@ -178,7 +175,7 @@ class SeekrPlatform(HttpPlatform):
 
     @asynccontextmanager
     async def _reading(
-        self, reader: StreamReader, response: EventStream
+        self, reader: StreamReader, response: Response
     ) -> AsyncGenerator[AsyncGenerator[list[Event], None], None]:
         """Read a stream from its start; keep its state if it breaks."""
         self.api.check_deprecation(response.headers, "the stream of a run")
@@ -211,24 +208,32 @@ class SeekrPlatform(HttpPlatform):
 
     async def _start(self, request: RunRequest) -> tuple[StartedRun, RunLocation, str | None]:
         """Return the started run, its location and the id of the posted message."""
-        prepared = prepare_run(request, self._options, platform=self._name)
-        content = await self._content(request, prepared)
-        api = self.api.for_team(prepared.team_id)
-        thread_id = request.session_id
-        with connection_errors(self._name):
-            if not thread_id:
-                thread_id = (await api.create_thread(prepared.thread_meta_data)).id
-            self._registry.add_request(thread_id, is_new_thread=not request.session_id)
-            message = await api.post_message(thread_id, content)
+        prepared, content, api, thread_id = await self._open(request)
+        _, message = await self._post(request, content, api, thread_id)
         started = await api.start_run(thread_id, prepared.body)
         location = RunLocation(thread_id, request.agent, api)
         self._registry.add(started.run_id, location)
         return started, location, message.id
 
-    async def _content(self, request: RunRequest, prepared: PreparedRun) -> Any:
-        return await message_content(
+    async def _open(self, request: RunRequest) -> tuple[PreparedRun, Any, SeekrApi, str]:
+        """Return the validated run, the content of its message, its API and its thread."""
+        prepared = prepare_run(request, self._options, platform=self._name)
+        content = await message_content(
             request.prompt, request.media, prepared.file_ids, platform=self._name
         )
+        api = self.api.for_team(prepared.team_id)
+        with connection_errors(self._name):
+            thread_id = (
+                request.session_id or (await api.create_thread(prepared.thread_meta_data)).id
+            )
+        return prepared, content, api, thread_id
+
+    async def _post(
+        self, request: RunRequest, content: Any, api: SeekrApi, thread_id: str
+    ) -> tuple[RunStart, Message]:
+        run_request = self._registry.add_request(thread_id, is_new_thread=not request.session_id)
+        with connection_errors(self._name):
+            return run_request, await api.post_message(thread_id, content)
 
     async def cancel(
         self, run_id: str | None, *, agent: str | None = None, session_id: str | None = None
@@ -291,16 +296,14 @@ class SeekrPlatform(HttpPlatform):
                 f"{self._name} lists runs by thread; session_id is needed.",
                 hint="It is run.session_id of any run of the conversation.",
             )
-        check_choice(order, ("asc", "desc"), name="order", platform=self._name)
-        check_count(offset, name="offset", platform=self._name)
-        remaining = None if limit is None else check_count(limit, name="limit", platform=self._name)
+        end = check_window(order=order, offset=offset, limit=limit, platform=self._name)
+        if end == offset:
+            return
+        remaining = math.inf if end is None else end - offset
+        # A filter may drop any number of a page.
+        most = None if agent or status or end is None else end - offset
         pages = self.api.walk_runs(
-            session_id,
-            size=self._options.page_size,
-            order=order,
-            offset=offset,
-            # A filter may drop any number of a page.
-            limit=None if agent or status else remaining,
+            session_id, size=self._options.page_size, order=order, offset=offset, limit=most
         )
         async with aclosing(pages):
             async for page in pages:
@@ -308,17 +311,11 @@ class SeekrPlatform(HttpPlatform):
                     location = RunLocation(session_id, record.agent_id, self.api)
                     self._registry.add(record.id, location)
                     run = remote_run(record)
-                    if agent not in (None, run.agent):
-                        continue
-                    if status not in (None, run.status, record.status):
-                        continue
-                    if remaining == 0:
-                        return
-                    yield run
-                    if remaining is not None:
+                    if agent in (None, run.agent) and status in (None, run.status, record.status):
+                        yield run
                         remaining -= 1
-                if remaining == 0:
-                    return
+                        if remaining <= 0:
+                            return
 
     async def status(
         self, run_ids: Sequence[str], *, agent: str | None = None, session_id: str | None = None

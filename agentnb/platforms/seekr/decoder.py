@@ -12,7 +12,8 @@ What ends a run, as far as the vendor's client and examples show it:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from dataclasses import replace
+from typing import Any, Final, cast
 
 from agentnb._support.text import well_formed
 from agentnb.event.types import (
@@ -28,9 +29,15 @@ from agentnb.event.types import (
     ToolCallStarted,
     text_deltas,
 )
-from agentnb.platforms._payloads import failure_event, first_text, json_object
+from agentnb.platforms._payloads import (
+    as_list,
+    as_object,
+    failure_event,
+    first_text,
+    first_value,
+    json_object,
+)
 from agentnb.platforms._wire import (
-    Inbound,
     MalformedError,
     as_text,
     json_payload,
@@ -39,14 +46,6 @@ from agentnb.platforms._wire import (
     peek,
 )
 from agentnb.platforms.seekr import wire
-from agentnb.platforms.seekr.payloads import (
-    chunk_usage,
-    error_only,
-    final_text,
-    first_fragment,
-    places_in,
-    unwrap_chunk,
-)
 from agentnb.platforms.seekr.text_classifier import TextClassifier
 from agentnb.sse import ServerSentEvent
 
@@ -75,7 +74,7 @@ class Decoder:
         self._early_arguments: list[str] = []
         # The call whose arguments are the structured answer.
         self._result_call: str | None = None
-        self._sub_agent_end: tuple[str, Inbound | None, dict[str, Any]] | None = None
+        self._sub_agent_end: tuple[str, dict[str, Any]] | None = None
         self._ended = False
 
     def decode_all(self, frames: Sequence[ServerSentEvent]) -> list[Event]:
@@ -120,12 +119,11 @@ class Decoder:
         except MalformedError as error:
             if sse.event == "error":
                 return self._end(RunFailed(message=one_line(data)))
-            return [
-                RawEvent(name=well_formed(sse.event), data=well_formed(data), problem=str(error))
-            ]
+            raw = RawEvent(name=well_formed(sse.event), data=well_formed(data), problem=str(error))
+            return [raw]
         tag = chunk.get("type")
         if not isinstance(tag, str) or "data" in chunk:
-            tag, chunk = unwrap_chunk(chunk, sse.event)
+            tag, chunk = wire.unwrap_chunk(chunk, sse.event)
         field = wire.FRAGMENT_FIELDS.get(tag)
         events = self._text.end_part_before(tag)
         if field is not None and isinstance(text := chunk.get(field), str):
@@ -147,52 +145,46 @@ class Decoder:
             events.append(RawEvent(name="tool_call_part_delta", data=lost, problem=problem))
         return events
 
-    # --- one chunk ----------------------------------------------------------------------------
-
     def _chunk(self, tag: str, chunk: dict[str, Any], data: str) -> list[Event]:
         raw = RawEvent(name=well_formed(tag) or "message", data=well_formed(data))
         try:
-            model = wire.CHUNKS.parse(tag, chunk)
+            wire.check_chunk(tag, chunk)
         except MalformedError as error:
-            malformed = RawEvent(name=raw.name, data=raw.data, problem=str(error))
-            # The tag alone ends the run.
-            return [malformed, *(self._finish_run(tag, None, chunk) if tag in _ENDS else ())]
+            return [replace(raw, problem=str(error))]
         if tag in _MESSAGE_ENDS and self._text.senders.end_message(chunk):
-            self._sub_agent_end = (tag, model, chunk)
+            self._sub_agent_end = (tag, chunk)
             return []
         if tag in _ENDS:
-            return self._finish_run(tag, model, chunk)
-        match model:
-            case wire.PartBoundary():
-                return self._text.part_boundary(tag, model.id, chunk)
-            case wire.PartStart():
-                return self._part_start(model, chunk, raw)
-            case wire.ToolArgsDelta():
-                return self._arguments(model)
-            case wire.ToolRequest():
-                self._early_arguments.clear()
-                self._text.end_passage()
-                return self._calls.complete(model.tool_id, model.tool_name, model.tool_args)
-            case wire.ToolResponse():
-                return [self._tool_response(model)]
-            case wire.ToolInput():
-                return self._tool_input(tag, model)
-            case wire.ToolOutput():
-                return self._tool_output(tag, model)
-            case wire.Approval():
-                tool = self._calls.name(model.tool_call_id)
+            return self._finish_run(tag, chunk)
+        match tag:
+            case "text-start" | "text-end" | "reasoning-start" | "reasoning-end":
+                return self._text.part_boundary(tag, chunk)
+            case "part_start_event":
+                return self._part_start(chunk, raw)
+            case "tool_call_part_delta":
+                return self._arguments(chunk)
+            case "streaming_tool_response" | "streaming_tool":
+                return self._tool_output(tag, chunk)
+            case _ if tag.startswith("tool-output-") and tag in wire.CHUNKS:
+                return self._tool_output(tag, chunk)
+            case _ if wire.CHUNKS.get(tag) in ("tool_id", "toolCallId"):
+                return self._tool_input(tag, chunk)
+            case "tool-approval-request":
+                tool = self._calls.name(first_text(chunk, "toolCallId"))
                 wish = f"asks to call {tool}" if tool else "asks for approval"
-                message, approval_id = f"The agent {wish}.", model.approval_id
+                approval_id = first_text(chunk, "approvalId")
+                message = f"The agent {wish}."
                 return [ApprovalRequested(approval_id=approval_id, message=message, tool=tool)]
-            case wire.Nested():
-                return self._nested(model, raw)
-            case wire.FinalResult():
-                if model.tool_name is not None:
+            case "data-nestedToolEvent":
+                return self._nested(as_object(chunk.get("data")), raw)
+            case "final_result_event":
+                if first_text(chunk, "tool_name") is not None:
                     self._result_call = self._calls.last
                 return []
-            case wire.Marker():
-                if tag in ("start", "message-metadata"):
-                    self._text.senders.begin_message(tag, chunk)
+            case "start" | "message-metadata":
+                self._text.senders.begin_message(tag, chunk)
+                return []
+            case _ if tag in wire.CHUNKS:
                 return []
             case _:
                 is_error = any(chunk.get(name) for name in ("error", "errorText", "detail"))
@@ -201,7 +193,7 @@ class Decoder:
     def _started(self, chunk: Mapping[str, Any]) -> list[Event]:
         """Return the ids of run and thread if the chunk has new ones."""
         run_id = session_id = None
-        for place in places_in(chunk):
+        for place in wire.places_in(chunk):
             if not _IDS.isdisjoint(place):
                 run_id = run_id or first_text(place, *_RUN_ID)
                 session_id = session_id or first_text(place, *_THREAD_ID)
@@ -211,85 +203,91 @@ class Decoder:
         self._ids = ids
         return [RunStarted(run_id=run_id, session_id=ids[1])]
 
-    def _part_start(
-        self, model: wire.PartStart, chunk: dict[str, Any], raw: RawEvent
-    ) -> list[Event]:
-        self._calls_by_part.pop(model.part_index, None)
-        part = first_fragment(model.part_content)
-        match part.kind:
+    def _part_start(self, chunk: dict[str, Any], raw: RawEvent) -> list[Event]:
+        index = _part_index(chunk)
+        self._calls_by_part.pop(index, None)
+        kind, fields = wire.first_fragment(chunk.get("part_content"))
+        text = fields.get("content")
+        text = text if isinstance(text, str) else as_text(text)
+        match kind:
             case "text":
-                return self._text.fragment("text_delta", part.text, chunk)
+                return self._text.fragment("text_delta", text, chunk)
             case "reasoning":
-                return self._text.reasoning(part.text)
+                return self._text.reasoning(text)
             case "tool":
-                if not part.call_id:
+                call_id, name = (
+                    as_text(fields.get("tool_call_id")),
+                    as_text(fields.get("tool_name")),
+                )
+                if not call_id:
                     return []  # its request follows, with an id
                 self._text.end_passage()
-                self._calls_by_part[model.part_index] = part.call_id
-                return self._calls.begin(part.call_id, part.name, part.arguments)
-            case "other":
+                self._calls_by_part[index] = call_id
+                name, arguments = as_text(fields.get("tool_name")), as_text(fields.get("args"))
+                return self._calls.begin(call_id, name, arguments)
+            case _:
                 return [raw]
 
     # --- tools --------------------------------------------------------------------------------
 
-    def _arguments(self, model: wire.ToolArgsDelta) -> list[Event]:
-        text = as_text(model.args_delta)
-        call_id = self._calls_by_part.get(model.part_index)
+    def _arguments(self, chunk: dict[str, Any]) -> list[Event]:
+        text = as_text(chunk.get("args_delta"))
+        call_id = self._calls_by_part.get(_part_index(chunk))
         if call_id is None:
             # The delta names no call; its request, with the whole arguments, follows.
             self._early_arguments.append(text)
             return []
         return self._calls.extend(call_id, text)
 
-    def _tool_response(self, model: wire.ToolResponse) -> Event:
-        self._text.end_passage()
-        call_id, output = model.tool_id, model.tool_output
-        name = model.tool_name or self._calls.name(call_id)
-        error = error_only(output)
-        result = None if output is None or error is not None else as_text(output)
-        return ToolCallFinished(call_id=call_id, name=name, result=result, error=error)
-
-    def _tool_input(self, tag: str, model: wire.ToolInput) -> list[Event]:
-        call_id, name = model.tool_call_id, model.tool_name
+    def _tool_input(self, tag: str, chunk: dict[str, Any]) -> list[Event]:
+        call_id = well_formed(chunk[wire.CHUNKS[tag]])
+        name = first_text(chunk, "tool_name", "toolName")
+        arguments = first_value(chunk, "tool_args", "input")
         if tag == "tool-input-delta":
-            text = model.input_text_delta or model.delta or as_text(model.input)
+            text = first_text(chunk, "inputTextDelta", "delta") or as_text(arguments)
             return self._calls.extend(call_id, text)
         self._text.end_passage()
         if tag == "tool-input-start":
-            return self._calls.begin(call_id, name, as_text(model.input))
-        if tag == "tool-input-available":
-            return self._calls.complete(call_id, name, model.input)
+            return self._calls.begin(call_id, name, as_text(arguments))
+        if tag != "tool-input-error":
+            self._early_arguments.clear()
+            return self._calls.complete(call_id, name, arguments)
         return [
             ToolCallFinished(
                 call_id=call_id,
                 name=self._calls.add(call_id, name) or None,
-                arguments=as_text(model.input) or None,
-                error=model.error_text or "The arguments were not valid.",
+                arguments=as_text(arguments) or None,
+                error=first_text(chunk, "errorText") or "The arguments were not valid.",
             )
         ]
 
-    def _tool_output(self, tag: str, model: wire.ToolOutput) -> list[Event]:
-        if model.preliminary:
+    def _tool_output(self, tag: str, chunk: dict[str, Any]) -> list[Event]:
+        if chunk.get("preliminary") is True:
             return []  # the complete output follows
         self._text.end_passage()
-        call_id = model.tool_call_id
-        name = self._calls.name(call_id)
+        call_id = well_formed(chunk[wire.CHUNKS[tag]])
+        name = first_text(chunk, "tool_name") or self._calls.name(call_id)
+        output, error = first_value(chunk, "tool_output", "output"), None
         if tag == "tool-output-error":
-            error = model.error_text or "The tool failed."
-            return [ToolCallFinished(call_id=call_id, name=name, error=error)]
-        result = None if model.output is None else as_text(model.output)
-        return [ToolCallFinished(call_id=call_id, name=name, result=result)]
+            output, error = None, first_text(chunk, "errorText") or "The tool failed."
+        elif tag != "tool-output-available" and list(as_object(output)) == ["error"]:
+            error = as_text(output["error"]) or None
+        result = None if output is None or error is not None else as_text(output)
+        return [ToolCallFinished(call_id=call_id, name=name, result=result, error=error)]
 
-    def _nested(self, model: wire.Nested, raw: RawEvent) -> list[Event]:
+    def _nested(self, data: dict[str, Any], raw: RawEvent) -> list[Event]:
         """Return the text of an agent that runs as a tool as that tool's output."""
-        chunk = model.data.chunk
-        tag = chunk.get("type")
+        chunk = data.get("chunk")
+        if not isinstance(chunk, dict):
+            return [replace(raw, problem="data.chunk: Input should be a valid dictionary")]
+        chunk = as_object(cast("object", chunk))
+        tag, delta = chunk.get("type"), chunk.get("delta")
         if not isinstance(tag, str):
             return [raw]
         if tag.startswith("tool-") and tag != "tool-approval-request":
             return self._chunk(tag, chunk, raw.data)
-        parent = well_formed((model.data.tool_call_path or [""])[-1])
-        delta = chunk.get("delta")
+        parent = next((p for p in as_list(data.get("toolCallPath"))[-1:] if isinstance(p, str)), "")
+        parent = well_formed(parent)
         if tag == "text-delta" and isinstance(delta, str) and parent in self._calls:
             return [ToolCallDelta(call_id=parent, output=well_formed(delta))] if delta else []
         if tag == "reasoning-delta" and isinstance(delta, str):
@@ -299,19 +297,18 @@ class Decoder:
 
     # --- the end ------------------------------------------------------------------------------
 
-    def _finish_run(self, tag: str, model: Inbound | None, chunk: dict[str, Any]) -> list[Event]:
+    def _finish_run(self, tag: str, chunk: dict[str, Any]) -> list[Event]:
         if tag == "error":
             return self._failure(chunk)
-        events = chunk_usage(chunk)
+        events = wire.chunk_usage(chunk)
         known = ("type", "final_output")
         details = mend_deep({k: v for k, v in chunk.items() if k not in known and v})
         if tag == "abort":
-            reason = model.reason if isinstance(model, wire.Finish) else None
-            return [*events, *self._end(RunCancelled(reason=reason))]
-        if isinstance(model, wire.Finish) and model.finish_reason == "error":
+            return [*events, *self._end(RunCancelled(reason=first_text(chunk, "reason")))]
+        if tag != "end_node" and chunk.get("finishReason") == "error":
             message = "The agent ended with an error and did not say which."
             return [*events, *self._end(RunFailed(message=message, details=details))]
-        final = final_text(model.final_output) if isinstance(model, wire.EndNode) else ""
+        final = wire.final_text(chunk.get("final_output")) if tag == "end_node" else ""
         if self._result_call is not None:
             # The structured answer was sent as the arguments of a call that gets no response.
             events.append(ToolCallFinished(call_id=self._result_call))
@@ -330,7 +327,7 @@ class Decoder:
     def _failure(self, chunk: dict[str, Any]) -> list[Event]:
         default = "The agent reported an error and did not say which."
         failed = failure_event(chunk, default=default, hidden=("type",))
-        return [*chunk_usage(chunk), *self._end(failed)]
+        return [*wire.chunk_usage(chunk), *self._end(failed)]
 
     def _end(self, event: Event) -> list[Event]:
         """Return the terminal event, once."""
@@ -389,6 +386,11 @@ class _ToolCalls:
                 return [ToolCallDelta(call_id=call_id, arguments=text)]
         # A second start replaces the arguments streamed so far.
         return [ToolCallStarted(call_id=call_id, name=name, arguments=text)]
+
+
+def _part_index(chunk: Mapping[str, Any]) -> int | None:
+    index = chunk.get("part_index")
+    return index if isinstance(index, int) else None
 
 
 def _is_json_of(text: str, value: Any) -> bool:

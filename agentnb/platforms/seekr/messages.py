@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -15,17 +15,15 @@ from agentnb.event.types import (
     Event,
     RawEvent,
     ReasoningDelta,
-    TextDelta,
     ToolCallFinished,
     ToolCallStarted,
 )
-from agentnb.platforms._payloads import first_value
+from agentnb.platforms._payloads import as_object, first_value
 from agentnb.platforms._wire import as_text, mend_deep
 from agentnb.platforms.base import Exchange
 from agentnb.platforms.seekr.api import SeekrApi
-from agentnb.platforms.seekr.payloads import TEXT_PARTS, parent_agent
-from agentnb.platforms.seekr.plans import split_plan
-from agentnb.platforms.seekr.wire import Message
+from agentnb.platforms.seekr.text_classifier import TextClassifier
+from agentnb.platforms.seekr.wire import TEXT_PARTS, Message, parent_agent
 
 _PAGE_SIZE: Final = 1000
 _MAX_MESSAGES: Final = 10_000
@@ -33,7 +31,6 @@ _MAX_MESSAGES: Final = 10_000
 _PER_RUN: Final = 4
 # A run may be created a little before the message that it answers.
 _TOLERANCE: Final = timedelta(seconds=1)
-_PLAN_PART: Final = "plan "
 
 
 async def answer_messages(
@@ -71,19 +68,17 @@ def message_events(messages: Sequence[Message]) -> list[Event]:
     Plans and the text of sub-agents become reasoning.  Without another answer, the last plan is it.
     """
     events: list[Event] = []
-    plan: str | None = None
+    text = TextClassifier()
     for message in messages:
         is_sub_agent = bool(parent_agent(message.raw))
         for part in _parts(message):
-            for event in _part_events(part, is_sub_agent=is_sub_agent, number=len(events)):
-                if isinstance(event, ReasoningDelta) and (event.part_id or "").startswith(
-                    _PLAN_PART
-                ):
-                    plan = event.text
-                events.append(event)
-    if plan is not None and not any(isinstance(e, TextDelta) and e.text.strip() for e in events):
-        events.append(TextDelta(plan))
-    return events
+            if (content := _text_of(part, TEXT_PARTS)) is None:
+                events.append(_part_event(part))
+            elif is_sub_agent or parent_agent(as_object(part)):
+                events += [ReasoningDelta(content, f"agent {len(events)}")] if content else []
+            else:
+                events += text.whole_part(content)
+    return [*events, *text.plan_as_answer("")]
 
 
 def _parts(message: Message) -> list[Any]:
@@ -93,36 +88,21 @@ def _parts(message: Message) -> list[Any]:
     return [content if isinstance(content, dict) else as_text(content)]
 
 
-def _part_events(part: Any, *, is_sub_agent: bool, number: int) -> list[Event]:
-    """Return the events of a part; ``number`` makes ids of reasoning parts unique."""
+def _text_of(part: Any, types: Collection[Any]) -> str | None:
+    """Return the text of a part that is text, or an object of one of these types."""
     if isinstance(part, str):
-        return _text_events(well_formed(part), is_sub_agent=is_sub_agent, number=number)
+        return well_formed(part)
+    fields = as_object(part)
+    if not isinstance(part, dict) or fields.get("type") not in types:
+        return None
+    return as_text(first_value(fields, "text", "content"))
+
+
+def _part_event(part: Any) -> Event:
     if not isinstance(part, dict):
-        return [RawEvent(name="message part", data=as_text(part), problem="not a JSON object")]
-    fields = cast("dict[str, Any]", part)
-    if fields.get("type") in TEXT_PARTS:
-        text = as_text(first_value(fields, "text", "content"))
-        is_sub_agent = is_sub_agent or bool(parent_agent(fields))
-        return _text_events(text, is_sub_agent=is_sub_agent, number=number)
-    return [_part_event(fields)]
+        return RawEvent(name="message part", data=as_text(part), problem="not a JSON object")
+    fields = as_object(cast("object", part))
 
-
-def _text_events(text: str, *, is_sub_agent: bool, number: int) -> list[Event]:
-    if is_sub_agent:
-        return [ReasoningDelta(text, f"agent {number}")] if text else []
-    pieces = split_plan(text)
-    if not any(is_plan for is_plan, _ in pieces):
-        return [TextDelta(text)] if text else []
-    events: list[Event] = []
-    for is_plan, piece in pieces:
-        if is_plan:
-            events.append(ReasoningDelta(piece, f"{_PLAN_PART}{number}"))
-        elif rest := piece.lstrip():
-            events.append(TextDelta(rest))
-    return events
-
-
-def _part_event(fields: Mapping[str, Any]) -> Event:
     def text(*names: str) -> str:
         return as_text(first_value(fields, *names))
 
@@ -273,15 +253,5 @@ def _exchange(question: Message | None, answers: Sequence[Message]) -> Exchange:
 
 def _question_text(message: Message) -> str:
     """Return the text of a message without attachments."""
-    texts = map(_part_text, _parts(message))
-    return "\n".join(text for text in texts if text)
-
-
-def _part_text(part: Any) -> str:
-    if isinstance(part, str):
-        return well_formed(part)
-    if not isinstance(part, dict):
-        return ""
-    fields = cast("dict[str, Any]", part)
-    is_text = fields.get("type") in (None, "input_text", *TEXT_PARTS)
-    return as_text(first_value(fields, "text", "content")) if is_text else ""
+    types = [None, "input_text", *TEXT_PARTS]
+    return "\n".join(text for part in _parts(message) if (text := _text_of(part, types)))

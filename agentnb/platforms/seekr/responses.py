@@ -18,24 +18,13 @@ from agentnb.event.types import (
     Usage,
     UsageReported,
 )
-from agentnb.platforms._payloads import as_object
+from agentnb.platforms._payloads import as_object, is_status, read_status
 from agentnb.platforms._usage import read_usage
 from agentnb.platforms._wire import as_text
 from agentnb.platforms.base import AgentInfo, RemoteRun
 from agentnb.platforms.seekr.api import SeekrApi
 from agentnb.platforms.seekr.wire import AgentEntry, Run, StartedRun
 
-_STATUSES: Final[dict[str, Status]] = {
-    "queued": "queued",
-    "running": "running",
-    "in_progress": "running",
-    "requires_action": "paused",
-    "completed": "completed",
-    "failed": "failed",
-    "expired": "failed",
-    "canceled": "cancelled",
-    "cancelled": "cancelled",
-}
 _NO_USAGE: Final = (Usage(input_tokens=0, output_tokens=0, total_tokens=0), Usage(total_tokens=0))
 # First and longest interval between polls of a run in the background, in seconds.
 _POLL_INTERVALS: Final = (0.25, 3.0)
@@ -45,9 +34,10 @@ _LISTED: Final = 100
 
 def _status(run: Run) -> Status:
     """Return the status of a run; an unknown one is derived from the run's times."""
-    known = _STATUSES.get((run.status or "").lower())
-    if known is not None:
-        return known
+    if is_status(run.status):
+        return read_status(run.status)
+    if (run.status or "").lower() == "requires_action":
+        return "paused"
     if run.completed_at is not None:
         return "completed"
     if run.failed_at is not None:

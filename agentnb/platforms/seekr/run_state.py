@@ -10,8 +10,9 @@ from typing import Final
 from agentnb.errors import RequestError
 from agentnb.event.types import Event
 from agentnb.platforms._payloads import as_object, json_object
-from agentnb.platforms._run_starts import LatestRunStarts, RunStart
+from agentnb.platforms._run_starts import RunStart
 from agentnb.platforms._wire import MalformedError
+from agentnb.platforms.base_platform import Recent
 from agentnb.platforms.seekr.api import SeekrApi
 from agentnb.platforms.seekr.decoder import Decoder
 from agentnb.sse import ServerSentEvent
@@ -33,27 +34,18 @@ class StreamState:
     def __init__(self) -> None:
         self.first_data: str | None = None
         self.last_id = ""
-        self._decoder = Decoder()
+        self.decoder = Decoder()
         self._ids: OrderedDict[str, int] = OrderedDict()
-        self._has_unique_ids = True
+        self._may_be_unique = True
 
     @property
     def has_unique_ids(self) -> bool:
         """Whether each event had an id of its own (one without repeats the previous id)."""
-        return self._has_unique_ids and bool(self._ids)
-
-    @property
-    def is_gapless(self) -> bool:
-        """Whether no event can have been missed."""
-        return self._decoder.is_gapless
-
-    @is_gapless.setter
-    def is_gapless(self, value: bool) -> None:
-        self._decoder.is_gapless = value
+        return bool(self._ids)
 
     def has_decoded(self, frame: ServerSentEvent) -> bool:
         """Return whether this event, same id and data, was decoded before."""
-        return self.has_unique_ids and self._ids.get(frame.id) == hash(frame.data)
+        return self._ids.get(frame.id) == hash(frame.data)
 
     def conflicts_with(self, frame: ServerSentEvent) -> bool:
         """Return whether the event's id was used for other data before."""
@@ -64,20 +56,17 @@ class StreamState:
         if self.first_data is None and frames:
             self.first_data = frames[0].data
         for frame in frames:
-            if not self._has_unique_ids:
+            if not self._may_be_unique:
                 break
-            self._remember_id(frame)
-        return self._decoder.decode_all(frames)
-
-    def _remember_id(self, frame: ServerSentEvent) -> None:
-        if not frame.id or frame.id in self._ids:
-            self._has_unique_ids = False
-            self._ids.clear()
-            return
-        self._ids[frame.id] = hash(frame.data)
-        if len(self._ids) > _MAX_IDS:
-            self._ids.popitem(last=False)
-        self.last_id = frame.id
+            if not frame.id or frame.id in self._ids:
+                self._may_be_unique = False
+                self._ids.clear()
+                break
+            self._ids[frame.id] = hash(frame.data)
+            if len(self._ids) > _MAX_IDS:
+                self._ids.popitem(last=False)
+            self.last_id = frame.id
+        return self.decoder.decode_all(frames)
 
 
 class ReattachedStream:
@@ -95,7 +84,7 @@ class ReattachedStream:
         self.continues = False
         self.restarts = False
         self.has_gap = False
-        self.is_gapless = previous is None or previous.is_gapless
+        self.is_gapless = previous is None or previous.decoder.is_gapless
         self._previous = previous
         self._state: StreamState | None = None
 
@@ -119,7 +108,7 @@ class ReattachedStream:
                 last, following = state.last_id, frames[0].id
                 are_numbers = _are_numbers(last, following)
                 self.is_gapless = self.is_gapless and are_numbers
-                state.is_gapless = self.is_gapless
+                state.decoder.is_gapless = self.is_gapless
                 if are_numbers and int(following) > int(last) + 1:
                     self.has_gap = True
         return state.decode(frames)
@@ -180,14 +169,12 @@ class RunRegistry:
 
     def __init__(self, api: SeekrApi) -> None:
         self._api = api
-        self._locations: OrderedDict[str, RunLocation] = OrderedDict()
-        self._streams: OrderedDict[str, StreamState] = OrderedDict()
-        self._requests = LatestRunStarts()
+        self._locations = Recent[RunLocation](_MAX_LOCATIONS)
+        self._streams = Recent[StreamState](_MAX_BROKEN_STREAMS)
+        self._requests = Recent[RunStart](1000)
 
     def add(self, run_id: str, location: RunLocation) -> None:
-        self._locations[run_id] = location
-        if len(self._locations) > _MAX_LOCATIONS:
-            self._locations.popitem(last=False)
+        self._locations.note(run_id, location)
 
     def locate(self, run_id: str | None, session_id: str | None) -> RunLocation:
         """Return where a run is.
@@ -217,15 +204,12 @@ class RunRegistry:
         """
         if is_new_thread:
             return RunStart(fresh=True)
-        return self._requests.latest(thread_id) or RunStart(fresh=False)
+        return self._requests.get(thread_id) or RunStart(fresh=False)
 
     def save_stream(self, run_id: str, state: StreamState | None) -> None:
         """Keep the state of a broken stream, if there is any."""
         if state is not None:
-            self._streams[run_id] = state
-            self._streams.move_to_end(run_id)
-        while len(self._streams) > _MAX_BROKEN_STREAMS:
-            self._streams.popitem(last=False)
+            self._streams.note(run_id, state)
 
     def pop_stream(self, run_id: str) -> StreamState | None:
         """Remove and return the state of a broken stream."""

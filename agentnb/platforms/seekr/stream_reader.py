@@ -6,9 +6,9 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from agentnb._http import EventStream, side_request
+from agentnb._http import side_request
 from agentnb.errors import AgentnbError, TransportError
 from agentnb.event.types import (
     TERMINAL_EVENTS,
@@ -28,6 +28,9 @@ from agentnb.platforms.seekr.run_state import (
     StreamState,
 )
 from agentnb.platforms.seekr.wire import Run
+
+if TYPE_CHECKING:
+    from agentnb._http.response import Response
 
 _log = logging.getLogger(__name__)
 
@@ -72,7 +75,7 @@ class StreamReader:
         self._agent = agent
         self._has_usage = False
 
-    async def read(self, response: EventStream) -> AsyncGenerator[list[Event], None]:
+    async def read(self, response: Response) -> AsyncGenerator[list[Event], None]:
         """Yield the stream's events in batches; closing the generator stops the lookup, too."""
         lookup: asyncio.Task[str | None] | None = None
         try:

@@ -10,8 +10,8 @@ from typing import Any, Final
 from agentnb._support.text import well_formed
 from agentnb.event.surrogates import SurrogateJoiner
 from agentnb.event.types import Event, ReasoningDelta, TextDelta
-from agentnb.platforms.seekr.payloads import parent_agent
 from agentnb.platforms.seekr.plans import PlanSplitter
+from agentnb.platforms.seekr.wire import parent_agent
 
 # Chunks of ``/runs/stream`` that end a text part.
 _TEXT_ENDS: Final = frozenset(
@@ -108,6 +108,11 @@ class TextClassifier:
         """End the current passage of text: a tool call or reasoning follows."""
         self._passage_start = len(self._text)
 
+    def whole_part(self, text: str) -> list[Event]:
+        """Return the events of a text part that did not stream."""
+        part = PlanSplitter(is_whole=True)
+        return self._piece_events(part, [*part.feed(text), *part.finish()], None)
+
     def end_part_before(self, tag: str) -> list[Event]:
         """Return held-back text of a part that a chunk with this tag ends."""
         return self._end_part(None) if tag in _TEXT_ENDS and None in self._parts else []
@@ -119,8 +124,7 @@ class TextClassifier:
         """
         if tag == "stream_reasoning":
             return self.reasoning(text)
-        part = chunk.get("id") if tag in ("text-delta", "reasoning-delta") else None
-        part = well_formed(part) if isinstance(part, str) else None
+        part = _part_id(chunk) if tag in ("text-delta", "reasoning-delta") else None
         if tag == "reasoning-delta":
             if not self.senders.is_from_sub_agent("reasoning", part, chunk):
                 return self.reasoning(text, self._unique_id("reasoning", part))
@@ -142,9 +146,10 @@ class TextClassifier:
         self.end_passage()
         return [ReasoningDelta(text, part_id)] if text else []
 
-    def part_boundary(self, tag: str, part: str | None, chunk: Mapping[str, Any]) -> list[Event]:
+    def part_boundary(self, tag: str, chunk: Mapping[str, Any]) -> list[Event]:
         """Return the events of the start or end of a part."""
         kind, _, boundary = tag.partition("-")
+        part = _part_id(chunk)
         if boundary == "start":
             if self.senders.begin_part(kind, part, chunk):
                 kind = "agent" if kind == "text" else f"agent {kind}"
@@ -225,6 +230,11 @@ class TextClassifier:
         # Ids restart in each step, so "0" may name several parts of one run.
         count = 1 if part is None else self._part_counts.get(f"{kind}:{part}", 1)
         return part if count == 1 else f"{part}#{count}"
+
+
+def _part_id(chunk: Mapping[str, Any]) -> str | None:
+    part = chunk.get("id")
+    return well_formed(part) if isinstance(part, str) else None
 
 
 def _missing_text(final: str, streamed: str, passage: str) -> str:

@@ -1,4 +1,4 @@
-"""Pydantic models of what SeekrFlow sends: records and the chunks of its streams.
+"""What SeekrFlow sends: pydantic models of its records, and the fields of its streams' chunks.
 
 Field names are the wire's.  `Run` follows the API page field by field; threads, messages and agents
 follow the vendor's published client.  Request models are in ``request.py``.
@@ -6,6 +6,8 @@ follow the vendor's published client.  Request models are in ``request.py``.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final, Self, cast
 
@@ -13,41 +15,16 @@ from pydantic import (
     AfterValidator,
     AliasChoices,
     BeforeValidator,
-    ConfigDict,
     Field,
     ModelWrapValidatorHandler,
     PrivateAttr,
     model_validator,
 )
-from pydantic.alias_generators import to_camel
 
 from agentnb._support.text import well_formed
 from agentnb.platforms._bodies import parse_time
-from agentnb.platforms._wire import EventCodec, Inbound, Lenient, mend_deep
-
-__all__ = [
-    "CHUNKS",
-    "FRAGMENT_FIELDS",
-    "STRUCTURE_TAGS",
-    "AgentEntry",
-    "Approval",
-    "EndNode",
-    "FinalResult",
-    "Finish",
-    "Marker",
-    "Message",
-    "Nested",
-    "PartBoundary",
-    "PartStart",
-    "Run",
-    "StartedRun",
-    "Thread",
-    "ToolArgsDelta",
-    "ToolInput",
-    "ToolOutput",
-    "ToolRequest",
-    "ToolResponse",
-]
+from agentnb.platforms._payloads import as_list, as_object, usage_events
+from agentnb.platforms._wire import Inbound, Lenient, MalformedError, as_text, mend_deep
 
 Mended = Annotated[str, AfterValidator(well_formed)]
 Text = Annotated[Mended | None, Lenient]
@@ -80,6 +57,8 @@ class Record(Inbound):
 
 
 class RunUsage(Inbound):
+    """The tokens of a run."""
+
     prompt_tokens: Count = None
     completion_tokens: Count = None
     total_tokens: Count = None
@@ -171,166 +150,156 @@ class AgentEntry(Record):
         return model if isinstance(model, str) else None
 
 
-# --- stream chunks: `CHUNKS` validates one by its ``type`` ------------------------------------
+# --- stream chunks ----------------------------------------------------------------------------
 
-
-class _CamelChunk(Inbound):
-    model_config = ConfigDict(alias_generator=to_camel)
-
-
-class Marker(Inbound):
-    """A chunk of structure only: headers, the prompt's echo, steps."""
-
-
-class TextChunk(Inbound):
-    """``text_delta``, ``streaming_chunk``, and ``output_guardrail``, which holds a whole text."""
-
-    text: str
-
-
-class ReasoningChunk(Inbound):
-    """``stream_reasoning``: a fragment of reasoning."""
-
-    reasoning: str
-
-
-class PartDelta(Inbound):
-    """``text-delta`` and ``reasoning-delta``: a fragment of the part ``id``."""
-
-    delta: str
-
-
-class PartBoundary(Inbound):
-    """``text-start``, ``reasoning-start`` and the matching ends."""
-
-    id: Text = None
-
-
-class ToolRequest(Inbound):
-    """``streaming_tool_request``: a tool call with all of its arguments."""
-
-    tool_id: Mended
-    tool_name: Text = None
-    tool_args: Any = None
-
-
-class ToolResponse(Inbound):
-    """``streaming_tool_response`` and ``streaming_tool``: the output of a tool."""
-
-    tool_id: Mended
-    tool_name: Text = None
-    tool_output: Any = None
-
-
-class PartStart(Inbound):
-    """``part_start_event``: the start of a part, with its first fragment."""
-
-    part_index: Count = None
-    part_content: Any = None
-
-
-class ToolArgsDelta(Inbound):
-    """``tool_call_part_delta``: a fragment of a call's arguments."""
-
-    part_index: Count = None
-    args_delta: Any = None
-
-
-class FinalResult(Inbound):
-    """``final_result_event``: the final answer begins, from ``tool_name`` if structured."""
-
-    tool_name: Text = None
-
-
-class EndNode(Inbound):
-    """``end_node``: the run is complete; ``final_output`` repeats the whole answer."""
-
-    final_output: Any = None
-
-
-class ToolInput(_CamelChunk):
-    """``tool-input-start``, ``-delta``, ``-available`` and ``-error``."""
-
-    tool_call_id: Mended
-    tool_name: Text = None
-    input: Any = None
-    input_text_delta: Text = None
-    delta: Text = None
-    error_text: Text = None
-
-
-class ToolOutput(_CamelChunk):
-    """``tool-output-available`` and ``-error``."""
-
-    tool_call_id: Mended
-    output: Any = None
-    error_text: Text = None
-    preliminary: Flag = None
-
-
-class StreamError(Inbound):
-    """``error``: the run failed."""
-
-
-class Finish(_CamelChunk):
-    """``finish``, ``done`` and ``abort``: the end of the stream."""
-
-    finish_reason: Text = None
-    reason: Text = None
-
-
-class Approval(_CamelChunk):
-    """``tool-approval-request``: a person is to decide whether a tool may run."""
-
-    approval_id: Text = None
-    tool_call_id: Text = None
-
-
-class NestedData(_CamelChunk):
-    """A chunk of an agent that runs as another agent's tool."""
-
-    chunk: dict[str, Any]
-    tool_call_path: Annotated[list[str] | None, Lenient] = None
-
-
-class Nested(Inbound):
-    """``data-nestedToolEvent``."""
-
-    data: NestedData
-
-
-# The tags of ``/runs/stream`` have underscores, those of ``/runs/stream/vercel`` hyphens.
-_TAGS: Final[dict[type[Inbound], str]] = {
-    TextChunk: "text_delta streaming_chunk output_guardrail",
-    ReasoningChunk: "stream_reasoning",
-    ToolRequest: "streaming_tool_request",
-    ToolResponse: "streaming_tool_response streaming_tool",
-    PartStart: "part_start_event",
-    ToolArgsDelta: "tool_call_part_delta",
-    FinalResult: "final_result_event",
-    EndNode: "end_node",
-    Marker: "node_header user_prompt start start-step finish-step message-metadata",
-    PartBoundary: "text-start text-end reasoning-start reasoning-end",
-    PartDelta: "text-delta reasoning-delta",
-    ToolInput: "tool-input-start tool-input-delta tool-input-available tool-input-error",
-    ToolOutput: "tool-output-available tool-output-error",
-    Approval: "tool-approval-request",
-    Nested: "data-nestedToolEvent",
-    Finish: "finish done abort",
-    StreamError: "error",
-}
-CHUNKS: Final[EventCodec[Inbound]] = EventCodec(
-    {tag: model for model, tags in _TAGS.items() for tag in tags.split()}
+# The types of chunks, by the text that each needs: "" for none.  Types of ``/runs/stream`` have
+# underscores, those of ``/runs/stream/vercel`` hyphens.
+_STRUCTURE: Final = (
+    "node_header user_prompt start start-step finish-step message-metadata text-start text-end "
+    "reasoning-start reasoning-end finish done abort"
 )
+_TYPES: Final = {
+    "text": "text_delta streaming_chunk output_guardrail",
+    "reasoning": "stream_reasoning",
+    "delta": "text-delta reasoning-delta",
+    "tool_id": "streaming_tool_request streaming_tool_response streaming_tool",
+    "toolCallId": (
+        "tool-input-start tool-input-delta tool-input-available tool-input-error "
+        "tool-output-available tool-output-error"
+    ),
+    "": f"{_STRUCTURE} part_start_event tool_call_part_delta final_result_event end_node "
+    "tool-approval-request data-nestedToolEvent error",
+}
+CHUNKS: Final = {kind: field for field, kinds in _TYPES.items() for kind in kinds.split()}
+"""The types of chunks, and the field with the text that each needs, if any."""
 
 FRAGMENT_FIELDS: Final = {
-    tag: field
-    for model, field in ((TextChunk, "text"), (ReasoningChunk, "reasoning"), (PartDelta, "delta"))
-    for tag in _TAGS[model].split()
+    kind: field for kind, field in CHUNKS.items() if field in ("text", "reasoning", "delta")
 }
-"""Tags of chunks that hold a fragment of text, and the field that holds it."""
+"""Types of chunks that hold a fragment of text, and the field that holds it."""
 
-STRUCTURE_TAGS: Final = frozenset(
-    tag for model in (Marker, PartBoundary, Finish) for tag in _TAGS[model].split()
-)
-"""Tags that structure a stream and display nothing."""
+STRUCTURE_TAGS: Final = frozenset(_STRUCTURE.split())
+"""Types of chunks that structure a stream and display nothing."""
+
+
+def check_chunk(tag: str, chunk: Mapping[str, Any]) -> None:
+    """Raise `MalformedError` if a chunk of this type lacks the text that it needs."""
+    field = CHUNKS.get(tag)
+    if field and not isinstance(chunk.get(field), str):
+        problem = "Input should be a valid string" if field in chunk else "Field required"
+        raise MalformedError(f"{field}: {problem}")
+
+
+TEXT_PARTS: Final = ("text", "output_text", "output_guardrail")
+"""Types of message parts that hold text."""
+
+_METADATA: Final = ("providerMetadata", "messageMetadata", "meta_data", "metadata")
+_PARENT: Final = ("parent_agent_id", "parentAgentId")
+_AGENT: Final = frozenset({*_PARENT, "agent_id", "agentId"})
+
+
+def unwrap_chunk(payload: dict[str, Any], event: str) -> tuple[str, dict[str, Any]]:
+    """Return the chunk's tag and the chunk, taken out of ``{"type", "data": {...}}`` if wrapped."""
+    tag = payload.get("type")
+    if not isinstance(tag, str):
+        tag = event if event not in ("", "message") else ""
+    data = payload.get("data")
+    if not isinstance(data, dict) or tag.startswith("data-"):
+        return tag, payload
+    inner = cast("dict[str, Any]", data)
+    # The vendor's wrapper always has type streaming_chunk; the inner type is the actual one.
+    inner_tag = inner.get("type")
+    outer = {k: v for k, v in payload.items() if k != "data"}
+    return inner_tag if isinstance(inner_tag, str) else tag, {**outer, **inner}
+
+
+def places_in(chunk: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    """Return the objects of a chunk that may hold facts about the run."""
+    return chunk, as_object(chunk.get("meta_data")), as_object(chunk.get("messageMetadata"))
+
+
+def chunk_usage(chunk: dict[str, Any]) -> list[Any]:
+    """Return the first usage that a chunk reports, as an event."""
+    for place in places_in(chunk):
+        model = place.get("model")
+        model = well_formed(model) if isinstance(model, str) else None
+        if events := usage_events(place.get("usage"), model=model):
+            return events
+    return []
+
+
+def parent_agent(record: Mapping[str, Any]) -> str | None:
+    """Return the id of the sender's parent agent, "" if it has none, None if unspecified.
+
+    ``record`` is a chunk of a stream, a message or a part of one.  A sub-agent's chunks, or those
+    that begin its messages and parts, name its ``parent_agent_id``.
+    """
+    for name in _METADATA:
+        if name not in record:
+            continue
+        outer = as_object(record.get(name))
+        for fields in (as_object(outer.get("metadata")), outer):
+            if not _AGENT.isdisjoint(fields):
+                parents = (fields.get(name) for name in _PARENT)
+                return next((str(parent) for parent in parents if parent), "")
+    return None
+
+
+def final_text(output: Any) -> str:
+    """Return the answer repeated at the end of a run: text, parts of a message, or other JSON."""
+    parts = as_list(output) if isinstance(output, list) else [output]
+    texts: list[str] = []
+    for part in parts:
+        fields = as_object(part)
+        text = fields.get("text")
+        if fields.get("type") not in TEXT_PARTS or not isinstance(text, str):
+            return as_text(output)
+        texts.append(well_formed(text))
+    return "".join(texts)
+
+
+# --- the first fragment of a part -------------------------------------------------------------
+
+_CLASS: Final = re.compile(r"(\w+Part)\(")
+_LITERAL: Final = re.compile(r"""(\w+)=('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""", re.DOTALL)
+_ESCAPE: Final = re.compile(r"\\(x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8}|.)", re.DOTALL)
+_ESCAPES: Final = {"n": "\n", "r": "\r", "t": "\t", "0": "\0"}
+_PART_KINDS: Final = {
+    "TextPart": "text",
+    "text": "text",
+    "ThinkingPart": "reasoning",
+    "thinking": "reasoning",
+    "reasoning": "reasoning",
+    "ToolCallPart": "tool",
+    "BuiltinToolCallPart": "tool",
+    "tool-call": "tool",
+    "builtin-tool-call": "tool",
+}
+
+
+def first_fragment(content: Any) -> tuple[str, Mapping[str, Any]]:
+    """Return the kind (text, reasoning, tool or "") and the fields of ``part_content``.
+
+    The platform sends the Python ``repr`` of a part, ``TextPart(content='The')``, of which only the
+    string literals are parsed; nothing is evaluated.  JSON objects (``part_kind``) and plain text
+    are understood, too.
+    """
+    if isinstance(content, str):
+        match = _CLASS.match(content)
+        if match is None:
+            return "text", {"content": content}
+        literals = {m.group(1): _unquote(m.group(2)) for m in _LITERAL.finditer(content)}
+        return _PART_KINDS.get(match.group(1), ""), literals
+    fields = as_object(content)
+    return _PART_KINDS.get(as_text(fields.get("part_kind")), ""), fields
+
+
+def _unquote(literal: str) -> str:
+    def character(match: re.Match[str]) -> str:
+        code = match.group(1)
+        if len(code) > 1:
+            number = int(code[1:], 16)
+            return chr(number) if number <= 0x10FFFF else "\ufffd"
+        return _ESCAPES.get(code, code)
+
+    return well_formed(_ESCAPE.sub(character, literal[1:-1]))

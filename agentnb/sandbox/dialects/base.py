@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar, Final, TypeVar, cast
+from typing import Any, ClassVar, Final, TypeVar, Unpack, cast
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -18,8 +18,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from agentnb.event.types import Event, ToolCallFinished
-from agentnb.sandbox.engine import SandboxEngine
+from agentnb.platforms.local import Message
+from agentnb.sandbox.engine import RunOptions, SandboxEngine
 from agentnb.sandbox.fault_injection.injector import (
     HEADER,
     FaultInjector,
@@ -28,8 +28,8 @@ from agentnb.sandbox.fault_injection.injector import (
 )
 from agentnb.sandbox.fault_injection.script import FaultScriptError, Kind
 from agentnb.sandbox.registry import RegisteredAgent
-from agentnb.sandbox.responses import KEEP_ALIVE, read_run, run_until_gone
-from agentnb.sandbox.state import SandboxRun, SandboxStore
+from agentnb.sandbox.responses import run_until_gone
+from agentnb.sandbox.state import SandboxRun, SandboxSession, SandboxStore
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -59,27 +59,6 @@ class ApiError(Exception):
             {"field": ".".join(str(part) for part in p["loc"][1:]), "message": p["msg"]}
             for p in self.problems
         ]
-
-
-class Encoder(ABC):
-    """Encodes the events of one run as frames; ``keep_alive`` is sent while there are none."""
-
-    keep_alive: ClassVar[bytes] = KEEP_ALIVE
-
-    def open(self) -> list[bytes]:
-        """Return the frames before the first event."""
-        return []
-
-    @abstractmethod
-    def encode(self, event: Event) -> list[bytes]:
-        """Return the frames of one event."""
-
-    def pause(self) -> list[bytes]:
-        """Return the frames that end the stream of a paused run."""
-        return []
-
-    def encode_all(self, events: Sequence[Event]) -> bytes:
-        return b"".join(frame for event in events for frame in self.encode(event))
 
 
 class Dialect(ABC):
@@ -230,24 +209,21 @@ class Dialect(ABC):
             parts.append(part)
         whole = b"".join(parts)
         request.state.fingerprint = hash(whole)
+        problem = {"type": "missing", "loc": ["body"], "msg": "Field required", "input": None}
+        message = "The request has no body."
         try:
-            data = json.loads(whole or b"null")
-        except (ValueError, RecursionError) as error:
-            at = getattr(error, "pos", 0)
-            problem = {"type": "json_invalid", "loc": ["body", at], "msg": "JSON decode error"}
-            raise ApiError(
-                self.invalid, "invalid_request", "The body is not JSON.", [problem]
-            ) from None
-        return self.checked(data, model, where="body")
+            if (data := from_json(whole or b"null")) is not None:
+                return self._checked(data, model, where="body")
+        except ValueError:
+            message = "The body is not JSON."
+            problem = {"type": "json_invalid", "loc": ["body", 0], "msg": "JSON decode error"}
+        raise ApiError(self.invalid, "invalid_request", message, [problem])
 
     def query(self, request: Request, model: type[M]) -> M:
         """Return the validated query parameters, or respond `invalid`."""
-        return self.checked(dict(request.query_params), model, where="query")
+        return self._checked(dict(request.query_params), model, where="query")
 
-    def checked(self, data: Any, model: type[M], *, where: str) -> M:
-        if data is None and where == "body":
-            problem = {"type": "missing", "loc": ["body"], "msg": "Field required", "input": None}
-            raise ApiError(self.invalid, "invalid_request", "The request has no body.", [problem])
+    def _checked(self, data: Any, model: type[M], *, where: str) -> M:
         try:
             return model.model_validate(data)
         except ValidationError as error:
@@ -259,6 +235,24 @@ class Dialect(ABC):
                 for p in problems
             )
             raise ApiError(self.invalid, "invalid_request", message, problems) from None
+
+    def start(
+        self,
+        request: Request,
+        agent: RegisteredAgent,
+        session: SandboxSession,
+        prompt: str,
+        *,
+        history: Sequence[Message] | None = None,
+        **options: Unpack[RunOptions],
+    ) -> SandboxRun:
+        """Start a run; without a ``history`` the prompt becomes the session's next message."""
+        if history is None:
+            history = session.history()
+            session.add("user", prompt)
+        run = self.engine.start(self.store, agent, session, prompt, history=history, **options)
+        injector_of(request.scope).carry(run)
+        return run
 
     async def finish(self, request: Request, run: SandboxRun) -> bool:
         """Wait until a run has ended or is paused; return False if the client disconnected."""
@@ -304,26 +298,6 @@ def utc(moment: datetime | None, *, milliseconds: bool = False) -> str | None:
     return text.replace("+00:00", "Z")
 
 
-async def encode_run(
-    run: SandboxRun, encoder: Encoder, *, late: bool = False
-) -> AsyncGenerator[bytes, None]:
-    """Yield a run's encoded events, batch by batch, until it ends or is paused.
-
-    ``late`` skips the events so far.
-    """
-    opening = b"".join(encoder.open())
-    if late:
-        # The encoder needs the earlier events for its state; they are not sent.
-        encoder.encode_all(run.log.since(0))
-    else:
-        yield opening
-    async with aclosing(read_run(run, late=late)) as batches:
-        async for batch in batches:
-            yield encoder.encode_all(batch) if batch else encoder.keep_alive
-    if run.waits:
-        yield b"".join(encoder.pause())
-
-
 def _reject_constant(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON.")
 
@@ -337,10 +311,16 @@ def json_or_text(text: str) -> Any:
         return text
 
 
-def tool_outcome(run: SandboxRun, event: ToolCallFinished) -> tuple[str, str]:
-    """Return the name and the result of a call, from the event or the run."""
-    call = run.transcript.find_tool_call(event.call_id)
-    name = event.name or (call.name if call is not None else "")
-    if event.result is not None:
-        return name, event.result
-    return name, "" if call is None else call.result
+def tool_object(text: str, key: str) -> dict[str, Any]:
+    """Return a tool's arguments or output as a JSON object."""
+    value: Any = json_or_text(text or "{}")
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {key: value}
+
+
+def usage_fields(run: SandboxRun, *names: str) -> dict[str, int]:
+    """Return the tokens of input and output and their total, those known, under ``names``."""
+    usage = run.transcript.usage
+    if usage is None:
+        return {}
+    values = (usage.input_tokens, usage.output_tokens, usage.total_tokens)
+    return {name: v for name, v in zip(names, values, strict=True) if v is not None}

@@ -15,8 +15,6 @@ from agentnb.event.transcript import Passage, Status
 from agentnb.sandbox.dialects.base import (
     ApiError,
     Dialect,
-    Encoder,
-    encode_run,
     json_or_text,
     json_response,
     utc,
@@ -25,18 +23,16 @@ from agentnb.sandbox.dialects.operativus_events import (
     RecordEncoder,
     StreamEventEncoder,
     metrics,
-    tool_arguments,
 )
 from agentnb.sandbox.dialects.operativus_requests import (
     EventsQuery,
     OperativusRunBody,
     OperativusRunsQuery,
     Resolution,
-    media_of,
     script_of,
 )
-from agentnb.sandbox.responses import SSEResponse
-from agentnb.sandbox.state import SandboxRun, new_id
+from agentnb.sandbox.responses import Encoder, SSEResponse
+from agentnb.sandbox.state import SandboxRun
 
 _MAX_IDS: Final = 100
 _STATUSES: Final[dict[Status, str]] = {
@@ -99,8 +95,7 @@ class OperativusDialect(Dialect):
 
     async def run_stream(self, request: Request) -> SSEResponse:
         run = await self._start(request)
-        encoder = self.stream_encoder(run)
-        return SSEResponse(run, encode_run(run, encoder), failure=encoder.encode)
+        return SSEResponse(run, self.stream_encoder(run))
 
     async def run_sync(self, request: Request) -> Response:
         run = await self._start(request, pace=0)
@@ -115,7 +110,7 @@ class OperativusDialect(Dialect):
             "tools": [
                 {
                     "name": call.name,
-                    "arguments": tool_arguments(call.arguments),
+                    "arguments": json_or_text(call.arguments or "{}"),
                     "result": call.result,
                     **({"error": call.error} if call.error is not None else {}),
                 }
@@ -161,7 +156,7 @@ class OperativusDialect(Dialect):
         injector = await self.begin(request, "join", run=run)
         self.check_kept(run, since=since)
         encoder = self.events_encoder(run, since=since, as_record=injector.is_record)
-        return SSEResponse(run, encode_run(run, encoder), failure=encoder.encode)
+        return SSEResponse(run, encoder)
 
     async def list_runs(self, request: Request) -> Response:
         query = self.query(request, OperativusRunsQuery)
@@ -193,7 +188,7 @@ class OperativusDialect(Dialect):
 
     def events_encoder(self, run: SandboxRun, *, since: int, as_record: bool) -> Encoder:
         if as_record:
-            return RecordEncoder(run, since=since)
+            return RecordEncoder(run, numbered=True, since=since)
         return StreamEventEncoder(run, numbered=True, since=since)
 
     def metrics(self, run: SandboxRun) -> dict[str, Any]:
@@ -260,28 +255,20 @@ class OperativusDialect(Dialect):
         if kind != "application/json":
             raise ApiError(415, "unsupported_media_type", f"Content-Type {kind!r} is not JSON.")
         body = await self.body(request, OperativusRunBody)
-        injector = await self.begin(request, "start", script=script_of(body))
-        session_id = body.sessionId or str(uuid.uuid4())
-        session = self.store.session(session_id) or self.store.new_session(session_id)
-        history = session.history()
-        session.add("user", body.message)
+        await self.begin(request, "start", script=script_of(body))
         options = body.options.model_dump(exclude_none=True) if body.options else {}
-        run = self.engine.start(
-            self.store,
+        return self.start(
+            request,
             agent,
-            session,
+            self.store.open_session(body.sessionId or str(uuid.uuid4())),
             body.message,
-            history=history,
-            run_id=new_id("run"),
             params={**options, "user_id": body.userId, "org_id": body.orgId},
-            media=media_of(body.media),
+            media=[item.media() for item in body.media],
             details={"generate_followups": body.generateFollowups},
             with_client=with_client,
             waits_for_approval=True,
             pace=pace,
         )
-        injector.carry(run)
-        return run
 
     def _run(self, request: Request) -> SandboxRun:
         return self.run(request.path_params["run_id"], agent=request.path_params.get("agent_id"))

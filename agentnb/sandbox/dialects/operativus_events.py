@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from agentnb.event.types import (
     ApprovalRequested,
@@ -20,49 +20,62 @@ from agentnb.event.types import (
     ToolCallStarted,
     UsageReported,
 )
-from agentnb.sandbox.dialects.base import Encoder, json_or_text, to_json, tool_outcome, utc
-from agentnb.sandbox.responses import sse_frame
+from agentnb.sandbox.dialects.base import json_or_text, to_json, usage_fields, utc
+from agentnb.sandbox.responses import Encoder, Item, sse_frame
 from agentnb.sandbox.state import SandboxRun
 
 
-class StreamEventEncoder(Encoder):
-    """One frame for each event; ``numbered`` adds ``id:`` and ``event:``, as for ``/events``.
+class OperativusEncoder(Encoder):
+    """Frames count from 1; those up to number ``since`` are skipped.
 
-    Frames count from 1; those up to number ``since`` are skipped.
+    ``numbered`` adds ``id:`` and ``event:``, as for ``/events``; ``space`` follows each colon.
     """
 
-    space = " "
-
-    def __init__(self, run: SandboxRun, *, numbered: bool = False, since: int = 0) -> None:
-        self._run = run
+    def __init__(
+        self, run: SandboxRun, *, numbered: bool = False, since: int = 0, space: str = " "
+    ) -> None:
+        super().__init__(run)
         self._numbered = numbered
         self._since = since
+        self._space = space
         self._count = 0
-        self._started = False
-        # Calls whose arguments still stream; they are sent once complete.
-        self._open: set[str] = set()
 
-    def encode(self, event: Event) -> list[bytes]:
+    def frame(self, name: str, data: Any) -> bytes:
+        self._count += 1
+        if self._count <= self._since:
+            return b""
+        payload = to_json(self.payload(name, data))
+        if self._numbered:
+            return sse_frame(payload, event=name, id=self._count, space=self._space)
+        return sse_frame(payload, space=self._space)
+
+    def payload(self, name: str, data: Any) -> dict[str, Any]:
+        """Return a frame's JSON object, whose data are text."""
+        text = data if isinstance(data, str) else to_json(data)
+        return {"event": name, "data": text, "timestamp": int(time.time() * 1000)}
+
+
+class StreamEventEncoder(OperativusEncoder):
+    """One frame for each event; followups are sent with ``STOP``."""
+
+    def items(self, event: Event) -> list[Item]:
         match event:
             case TextDelta():
-                return self._frame("CONTENT_DELTA", event.text)
+                return [("CONTENT_DELTA", event.text)]
             case ReasoningDelta():
-                return self._frame("REASONING_DELTA", event.text)
+                return [("REASONING_DELTA", event.text)]
             case RunStarted():
-                if self._started:
-                    return []
-                self._started = True
                 ids = {"runId": self._run.id, "sessionId": self._run.session.id}
-                return self._frame("START", to_json(ids))
+                return [] if self._count else [("START", ids)]
             case ToolCallStarted():
-                if not event.arguments:
-                    self._open.add(event.call_id)
-                    return []
-                return self._tool_start(event.name, event.arguments)
+                arguments = json_or_text(event.arguments or "{}")
+                return [("TOOL_START", {"name": event.name, "arguments": arguments})]
+            case ToolCallFinished() if event.error is not None:
+                return [("TOOL_ERROR", {"name": event.name, "error": event.error})]
             case ToolCallFinished():
-                return self._tool_end(event)
+                return [("TOOL_END", {"name": event.name, "result": event.result})]
             case UsageReported():
-                return self._frame("METRICS", to_json(metrics(self._run)))
+                return [("METRICS", metrics(self._run))]
             case ApprovalRequested():
                 approval = {
                     "approvalId": event.approval_id,
@@ -70,52 +83,26 @@ class StreamEventEncoder(Encoder):
                     "tool": event.tool,
                     "arguments": json_or_text(event.arguments) if event.arguments else None,
                 }
-                return self._frame("PAUSED", to_json(approval))
+                return [("PAUSED", approval)]
             case RunFinished():
-                return self._frame("STOP", self._stop())
+                followups = self._followups()
+                return [("STOP", {"followups": followups} if followups else "")]
             case RunFailed():
-                return self._frame("ERROR", event.message)
+                return [("ERROR", event.message)]
             case RunCancelled():
-                return self._frame("CANCELLED", event.reason or "")
+                return [("CANCELLED", event.reason or "")]
             case RawEvent():
-                return self._frame(event.name, event.data)
+                return [(event.name, event.data)]
             case _:
-                # Followups are sent with STOP.
                 return []
 
-    def pause(self) -> list[bytes]:
+    def pause(self) -> list[Item]:
         # Numbered frames are the run's record, which the end of a connection is not part of.
-        return [] if self._numbered else self._frame("STOP", "")
+        return [] if self._numbered else [("STOP", "")]
 
-    def _tool_start(self, name: str, arguments: str) -> list[bytes]:
-        data = {"name": name, "arguments": tool_arguments(arguments)}
-        return self._frame("TOOL_START", to_json(data))
-
-    def _tool_end(self, event: ToolCallFinished) -> list[bytes]:
-        name, result = tool_outcome(self._run, event)
-        frames: list[bytes] = []
-        if event.call_id in self._open:
-            self._open.discard(event.call_id)
-            call = self._run.transcript.find_tool_call(event.call_id)
-            frames = self._tool_start(name, call.arguments if call is not None else "")
-        if event.error is not None:
-            return frames + self._frame("TOOL_ERROR", to_json({"name": name, "error": event.error}))
-        return frames + self._frame("TOOL_END", to_json({"name": name, "result": result}))
-
-    def _stop(self) -> str:
-        followups = self._run.transcript.followups
-        if not followups or not self._run.details.get("generate_followups"):
-            return ""
-        return to_json({"followups": list(followups)})
-
-    def _frame(self, event: str, data: str) -> list[bytes]:
-        self._count += 1
-        if self._count <= self._since:
-            return []
-        payload = to_json({"event": event, "data": data, "timestamp": int(time.time() * 1000)})
-        if self._numbered:
-            return [sse_frame(payload, event=event, id=self._count, space=self.space)]
-        return [sse_frame(payload, space=self.space)]
+    def _followups(self) -> list[str]:
+        wanted = self._run.details.get("generate_followups")
+        return list(self._run.transcript.followups) if wanted else []
 
 
 class ServerEventEncoder(StreamEventEncoder):
@@ -124,106 +111,76 @@ class ServerEventEncoder(StreamEventEncoder):
     Without ids and results of tools; usage and followups are sent when the run has ended.
     """
 
-    space = ""
+    holds_calls: ClassVar[bool] = False
 
-    def encode(self, event: Event) -> list[bytes]:
+    def items(self, event: Event) -> list[Item]:
         match event:
             case RunStarted():
-                if self._started:
-                    return []
-                self._started = True
-                return self._frame("START", "")
+                return [] if self._count else [("START", "")]
             case ToolCallStarted():
-                return self._frame("TOOL_START", f"Executing Tool: {event.name}")
+                return [("TOOL_START", f"Executing Tool: {event.name}")]
             case ToolCallFinished() | UsageReported():
                 return []
             case RunFinished():
-                return self._frame("CONTENT_DONE", "") + self._closing()
+                followups = self._followups()
+                usage = self._run.transcript.usage
+                return [
+                    ("CONTENT_DONE", ""),
+                    *([("FOLLOWUP_SUGGESTION", followups)] if followups else []),
+                    *([("METRICS", metrics(self._run))] if usage is not None else []),
+                    ("STOP", ""),
+                ]
             case RunFailed():
-                frames = self._frame("ERROR", event.message)
-                return frames + self._frame("CONTENT_DONE", "") + self._frame("STOP", "")
+                return [("ERROR", event.message), *self.pause()]
             case _:
-                return super().encode(event)
+                return super().items(event)
 
-    def pause(self) -> list[bytes]:
-        return self._frame("CONTENT_DONE", "") + self._frame("STOP", "")
-
-    def _closing(self) -> list[bytes]:
-        frames: list[bytes] = []
-        transcript = self._run.transcript
-        if transcript.followups and self._run.details.get("generate_followups"):
-            frames += self._frame("FOLLOWUP_SUGGESTION", to_json(list(transcript.followups)))
-        if transcript.usage is not None:
-            frames += self._frame("METRICS", to_json(metrics(self._run)))
-        return frames + self._frame("STOP", "")
+    def pause(self) -> list[Item]:
+        return [("CONTENT_DONE", ""), ("STOP", "")]
 
 
-class RecordEncoder(Encoder):
-    """Encodes the record of a run, without its text; skips frames up to number ``since``."""
+class RecordEncoder(OperativusEncoder):
+    """Encodes the record of a run, without its text."""
 
-    def __init__(self, run: SandboxRun, *, since: int = 0, space: str = " ") -> None:
-        self._run = run
-        self._space = space
-        self._since = since
-        self._count = 0
+    holds_calls: ClassVar[bool] = False
 
-    def encode(self, event: Event) -> list[bytes]:
-        match event:
-            case RunStarted():
-                return self._frame("RUN_START", {"modelId": self._run.agent.model})
-            case ToolCallStarted():
-                return self._frame("TOOL_INVOKED", {"toolName": event.name})
-            case ToolCallFinished():
-                return self._frame("TOOL_COMPLETED", self._outcome(event))
-            case ApprovalRequested():
-                reason = {"reason": event.message, "toolName": event.tool}
-                return self._frame("RUN_PAUSED", reason)
-            case RunFinished():
-                return self._frame(
-                    "RUN_COMPLETE", {"toolCalls": len(self._run.transcript.tool_calls)}
-                )
-            case RunFailed():
-                return self._frame("RUN_FAILED", {"errorMessage": event.message})
-            case RunCancelled():
-                return self._frame("RUN_CANCELLED", {"reason": event.reason})
-            case _:
-                return []
-
-    def _outcome(self, event: ToolCallFinished) -> dict[str, Any]:
-        name, result = tool_outcome(self._run, event)
-        if event.error is not None:
-            return {"toolName": name, "status": "error", "error": event.error}
-        return {"toolName": name, "status": "ok", "output": json_or_text(result)}
-
-    def _frame(self, kind: str, payload: dict[str, Any]) -> list[bytes]:
-        self._count += 1
-        if self._count <= self._since:
-            return []
-        record = {
-            "eventType": kind,
+    def payload(self, name: str, data: Any) -> dict[str, Any]:
+        return {
+            "eventType": name,
             "runId": self._run.id,
             "agentId": self._run.agent.name,
             "sessionId": self._run.session.id,
-            "payload": payload,
+            "payload": data,
             "eventTs": utc(datetime.now(UTC), milliseconds=True),
         }
-        return [sse_frame(to_json(record), event=kind, id=self._count, space=self._space)]
 
-
-def tool_arguments(text: str) -> Any:
-    """Return a call's arguments as JSON; an object where there are none."""
-    return json_or_text(text) if text else {}
+    def items(self, event: Event) -> list[Item]:
+        match event:
+            case RunStarted():
+                return [("RUN_START", {"modelId": self._run.agent.model})]
+            case ToolCallStarted():
+                return [("TOOL_INVOKED", {"toolName": event.name})]
+            case ToolCallFinished():
+                outcome = {"status": "error", "error": event.error}
+                if event.error is None:
+                    outcome = {"status": "ok", "output": json_or_text(event.result or "")}
+                return [("TOOL_COMPLETED", {"toolName": event.name, **outcome})]
+            case ApprovalRequested():
+                return [("RUN_PAUSED", {"reason": event.message, "toolName": event.tool})]
+            case RunFinished():
+                return [("RUN_COMPLETE", {"toolCalls": len(self._run.transcript.tool_calls)})]
+            case RunFailed():
+                return [("RUN_FAILED", {"errorMessage": event.message})]
+            case RunCancelled():
+                return [("RUN_CANCELLED", {"reason": event.reason})]
+            case _:
+                return []
 
 
 def metrics(run: SandboxRun) -> dict[str, Any]:
     """Return a run's usage as in ``METRICS``."""
     usage = run.transcript.usage
-    values = {
-        "inputTokens": usage and usage.input_tokens,
-        "outputTokens": usage and usage.output_tokens,
-        "totalTokens": usage and usage.total_tokens,
-        "llmCalls": 1,
-        "model": run.transcript.model or run.agent.model,
-        "costUsd": usage and usage.cost_usd,
-    }
-    return {k: v for k, v in values.items() if v is not None}
+    cost = {} if usage is None or usage.cost_usd is None else {"costUsd": usage.cost_usd}
+    tokens = usage_fields(run, "inputTokens", "outputTokens", "totalTokens")
+    model = run.transcript.model or run.agent.model
+    return {**tokens, "llmCalls": 1, "model": model, **cost}

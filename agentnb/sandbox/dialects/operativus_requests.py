@@ -3,33 +3,47 @@
 from __future__ import annotations
 
 import base64
-import binascii
-from collections.abc import Sequence
+import re
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, Field, field_validator
 
 from agentnb.platforms.base import Media
-from agentnb.sandbox.dialects.base import ApiError
-
-__all__ = [
-    "EventsQuery",
-    "OperativusRunBody",
-    "OperativusRunsQuery",
-    "Resolution",
-    "media_of",
-    "script_of",
-]
 
 _MODEL_PREFIX: Final = "fault:"
 
 
 class MediaItem(BaseModel):
+    """An attachment: an address, or data in base64."""
+
     type: Annotated[str, Field(min_length=1)]
     data: Annotated[str, Field(min_length=1)]
 
+    @field_validator("data")
+    @classmethod
+    def _is_readable(cls, data: str) -> str:
+        try:
+            _decoded(data)
+        except ValueError:
+            raise ValueError("must be base64 or an address") from None
+        return data
+
+    def media(self) -> Media:
+        """Return the attachment as an agent receives it."""
+        data = _decoded(self.data)
+        return Media(mime_type=self.type, data=data, url=self.data if data is None else None)
+
+
+def _decoded(text: str) -> bytes | None:
+    """Return the bytes of an attachment, None for an address."""
+    if text.startswith(("http://", "https://")):
+        return None
+    return base64.b64decode(re.sub("^data:[^,]*,?", "", text), validate=True)
+
 
 class OperativusOptions(BaseModel, extra="allow"):
+    """Options of a run; others are passed to the agent."""
+
     model: str | None = None
     temperature: float | None = None
     maxTokens: Annotated[int, Field(ge=1)] | None = None
@@ -85,27 +99,3 @@ def script_of(body: OperativusRunBody) -> Any:
     if given is None and (options.model or "").startswith(_MODEL_PREFIX):
         return (options.model or "").removeprefix(_MODEL_PREFIX)
     return given
-
-
-def media_of(items: Sequence[MediaItem]) -> list[Media]:
-    """Return attachments as an agent gets them, or respond 400."""
-    found: list[Media] = []
-    for number, item in enumerate(items):
-        if item.data.startswith(("http://", "https://")):
-            found.append(Media(mime_type=item.type, url=item.data))
-            continue
-        encoded_data = item.data
-        if encoded_data.startswith("data:"):
-            encoded_data = encoded_data.partition(",")[2]
-        try:
-            data = base64.b64decode(encoded_data, validate=True)
-        except (ValueError, binascii.Error):
-            problem = {
-                "loc": ["body", "media", number, "data"],
-                "msg": "must be base64 or an address",
-                "type": "value_error",
-            }
-            message = f"media.{number}.data: {problem['msg']}"
-            raise ApiError(400, "invalid_request", message, [problem]) from None
-        found.append(Media(mime_type=item.type, data=data))
-    return found

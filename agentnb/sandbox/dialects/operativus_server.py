@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from starlette.routing import BaseRoute, Route
 
-from agentnb.sandbox.dialects.base import Encoder
 from agentnb.sandbox.dialects.operativus import OperativusDialect, status_of
 from agentnb.sandbox.dialects.operativus_events import RecordEncoder, ServerEventEncoder, metrics
 from agentnb.sandbox.engine import SandboxEngine
+from agentnb.sandbox.responses import Encoder
 from agentnb.sandbox.state import SandboxRun
 
 # For how long after its end a streamed run is still listed as running.
@@ -39,10 +39,10 @@ class OperativusServerDialect(OperativusDialect):
 
     def stream_encoder(self, run: SandboxRun) -> Encoder:
         run.details["streamed"] = True
-        return ServerEventEncoder(run)
+        return ServerEventEncoder(run, space="")
 
     def events_encoder(self, run: SandboxRun, *, since: int, as_record: bool) -> Encoder:
-        return RecordEncoder(run, since=since, space="")
+        return RecordEncoder(run, numbered=True, since=since, space="")
 
     def metrics(self, run: SandboxRun) -> dict[str, Any]:
         return {k: v for k, v in metrics(run).items() if k != "totalTokens"}

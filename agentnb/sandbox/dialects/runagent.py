@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
@@ -13,17 +10,16 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from agentnb.event.types import Event, RawEvent, RunCancelled, RunFailed, RunFinished, TextDelta
-from agentnb.platforms.local import Message
 from agentnb.sandbox.dialects.base import (
     ApiError,
     Dialect,
-    Encoder,
     json_or_text,
     json_response,
     to_json,
+    usage_fields,
 )
 from agentnb.sandbox.registry import RegisteredAgent
-from agentnb.sandbox.responses import KEEP_ALIVE, SSEResponse, read_run, sse_frame
+from agentnb.sandbox.responses import Encoder, Item, SSEResponse, sse_frame
 from agentnb.sandbox.state import SandboxRun, new_id
 
 __all__ = ["RunAgentDialect"]
@@ -45,7 +41,7 @@ class ChunkEncoder(Encoder):
     """Encodes ``start``, ``chunk``, ``error`` and ``done`` events: text and usage only."""
 
     def __init__(self, run: SandboxRun, *, chunk_size: int | None = None, first: int = 0) -> None:
-        self._run = run
+        super().__init__(run)
         self._size = chunk_size
         self._first = first
         self._index = 0
@@ -53,32 +49,45 @@ class ChunkEncoder(Encoder):
         self._buffer: list[str] = []
         self._buffer_length = 0
 
-    def open(self) -> list[bytes]:
-        start = {"message": "Stream started", "session_id": self._run.session.id}
-        return [sse_frame(to_json(start), event="start")]
+    def opening(self) -> list[Item]:
+        return [("start", {"message": "Stream started", "session_id": self._run.session.id})]
 
-    def encode(self, event: Event) -> list[bytes]:
+    def frame(self, name: str, data: Any) -> bytes:
+        if name == "chunk" and isinstance(data, str):
+            data, self._index = {"content": data, "index": self._index}, self._index + 1
+            if self._index <= self._first:
+                return b""
+        return sse_frame(to_json(data), event=name)
+
+    def items(self, event: Event) -> list[Item]:
         match event:
             case TextDelta():
                 return self._text(event.text)
             case RunFinished():
                 # An agent may return its whole answer at the end instead of streaming it.
                 late = self._text(event.output) if event.output and not self._has_text else []
-                return [*late, *self._rest(), self._done()]
+                done = {
+                    "message": "Stream complete",
+                    "usage": _usage(self._run),
+                    "execution_time": round(self._run.seconds, 3),
+                }
+                return [*late, *self._rest(), ("done", done)]
             case RunFailed():
-                return [*self._rest(), sse_frame(to_json(_stream_error(event)), event="error")]
+                error = {"error": event.message, "code": event.code or "STREAM_ERROR"}
+                wait = {} if event.retry_after is None else {"retry_after": event.retry_after}
+                return [*self._rest(), ("error", error | wait)]
             case RunCancelled():
                 error = {"error": event.reason or "Cancelled", "code": "CANCELLED"}
-                return [*self._rest(), sse_frame(to_json(error), event="error")]
+                return [*self._rest(), ("error", error)]
             case RawEvent():
-                return [sse_frame(to_json(json_or_text(event.data)), event=event.name)]
+                return [(event.name, json_or_text(event.data))]
             case _:
                 return []
 
-    def _text(self, text: str) -> list[bytes]:
+    def _text(self, text: str) -> list[Item]:
         self._has_text = True
         if self._size is None:
-            return self._chunk(text)
+            return [("chunk", text)]
         self._buffer.append(text)
         self._buffer_length += len(text)
         if self._buffer_length < self._size:
@@ -87,28 +96,11 @@ class ChunkEncoder(Encoder):
         whole = len(joined) - len(joined) % self._size
         self._buffer = [joined[whole:]]
         self._buffer_length = len(joined) - whole
-        frames: list[bytes] = []
-        for at in range(0, whole, self._size):
-            frames += self._chunk(joined[at : at + self._size])
-        return frames
+        return [("chunk", joined[at : at + self._size]) for at in range(0, whole, self._size)]
 
-    def _rest(self) -> list[bytes]:
+    def _rest(self) -> list[Item]:
         rest, self._buffer, self._buffer_length = "".join(self._buffer), [], 0
-        return self._chunk(rest) if rest else []
-
-    def _chunk(self, text: str) -> list[bytes]:
-        index, self._index = self._index, self._index + 1
-        if index < self._first:
-            return []
-        return [sse_frame(to_json({"content": text, "index": index}), event="chunk")]
-
-    def _done(self) -> bytes:
-        done = {
-            "message": "Stream complete",
-            "usage": _usage(self._run),
-            "execution_time": round(self._run.seconds, 3),
-        }
-        return sse_frame(to_json(done), event="done")
+        return [("chunk", rest)] if rest else []
 
 
 class RunAgentDialect(Dialect):
@@ -148,7 +140,7 @@ class RunAgentDialect(Dialect):
             self.check_kept(run, since=first or 0)
         encoder = ChunkEncoder(run, chunk_size=parameters.chunk_size, first=first or 0)
         delay = (parameters.stream_delay_ms or 0) / 1000
-        return SSEResponse(run, _frames(run, encoder, delay), failure=encoder.encode)
+        return SSEResponse(run, encoder, delay=delay)
 
     async def invoke(self, request: Request) -> Response:
         agent, body = await self._parse(request)
@@ -202,25 +194,16 @@ class RunAgentDialect(Dialect):
         *,
         pace: float | None = None,
     ) -> SandboxRun:
-        injector = await self.begin(request, "start", script=_script(body))
-        session_id = body.session_id or new_id("sess")
-        session = self.store.session(session_id) or self.store.new_session(session_id)
-        history: list[Message] = session.history()
-        session.add("user", body.query)
+        await self.begin(request, "start", script=_script(body))
         parameters = body.parameters or RunAgentParameters()
-        if parameters.stream_delay_ms is not None:
-            pace = 0
-        run = self.engine.start(
-            self.store,
+        return self.start(
+            request,
             agent,
-            session,
+            self.store.open_session(body.session_id or new_id("sess")),
             body.query,
-            history=history,
             params=parameters.model_dump(exclude_none=True),
-            pace=pace,
+            pace=pace if parameters.stream_delay_ms is None else 0,
         )
-        injector.carry(run)
-        return run
 
 
 def _script(body: RunAgentBody) -> Any:
@@ -228,37 +211,5 @@ def _script(body: RunAgentBody) -> Any:
     return (extra or {}).get("fault")
 
 
-async def _frames(
-    run: SandboxRun, encoder: ChunkEncoder, delay: float
-) -> AsyncGenerator[bytes, None]:
-    yield b"".join(encoder.open())
-    async with aclosing(read_run(run)) as batches:
-        async for batch in batches:
-            if not batch:
-                yield KEEP_ALIVE
-            elif not delay:
-                yield encoder.encode_all(batch)
-            else:
-                for event in batch:
-                    for frame in encoder.encode(event):
-                        yield frame
-                        await asyncio.sleep(delay)
-
-
 def _usage(run: SandboxRun) -> dict[str, int]:
-    usage = run.transcript.usage
-    if usage is None:
-        return {}
-    values = {
-        "prompt_tokens": usage.input_tokens,
-        "completion_tokens": usage.output_tokens,
-        "total_tokens": usage.total_tokens,
-    }
-    return {k: v for k, v in values.items() if v is not None}
-
-
-def _stream_error(event: RunFailed) -> dict[str, Any]:
-    error: dict[str, Any] = {"error": event.message, "code": event.code or "STREAM_ERROR"}
-    if event.retry_after is not None:
-        error["retry_after"] = event.retry_after
-    return error
+    return usage_fields(run, "prompt_tokens", "completion_tokens", "total_tokens")

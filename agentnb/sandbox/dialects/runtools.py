@@ -28,16 +28,15 @@ from agentnb.platforms.local import Message
 from agentnb.sandbox.dialects.base import (
     ApiError,
     Dialect,
-    Encoder,
     bearer,
-    encode_run,
     json_or_text,
     json_response,
     to_json,
-    tool_outcome,
+    tool_object,
+    usage_fields,
     utc,
 )
-from agentnb.sandbox.responses import SSEResponse, sse_frame
+from agentnb.sandbox.responses import Encoder, Item, SSEResponse, sse_frame
 from agentnb.sandbox.state import SandboxRun, new_id
 
 __all__ = ["RunToolsDialect"]
@@ -81,19 +80,10 @@ class RunToolsRunsQuery(BaseModel):
 class FrameEncoder(Encoder):
     """Frames named by category, the name in ``event:`` and in the JSON's ``type``."""
 
-    def __init__(self, run: SandboxRun) -> None:
-        self._run = run
-        # Calls whose arguments still stream; they are sent once complete.
-        self._open: dict[str, str] = {}
+    def frame(self, name: str, data: Any) -> bytes:
+        return sse_frame(to_json({"type": name, **data}), event=name)
 
-    def encode(self, event: Event) -> list[bytes]:
-        return [
-            sse_frame(to_json({"type": name, **payload}), event=name)
-            for name, payload in self.payloads(event)
-        ]
-
-    def payloads(self, event: Event) -> list[tuple[str, dict[str, Any]]]:
-        """Return each frame of ``event`` as its name and its payload."""
+    def items(self, event: Event) -> list[Item]:
         match event:
             case RunStarted():
                 ids = {"runId": self._run.id, "threadId": self._run.session.id}
@@ -103,14 +93,15 @@ class FrameEncoder(Encoder):
             case TextDelta():
                 return [("text_delta", {"content": event.text})]
             case ToolCallStarted():
-                if not event.arguments:
-                    self._open[event.call_id] = event.name
-                    return []
-                return [_call(event.name, event.arguments)]
-            case ToolCallDelta():
-                return [("tool_output_delta", {"output": event.output})] if event.output else []
+                arguments = json_or_text(event.arguments or "{}")
+                return [("tool_call", {"tool": event.name, "input": arguments})]
+            case ToolCallDelta() if event.output:
+                return [("tool_output_delta", {"output": event.output})]
+            case ToolCallFinished() if event.error is not None:
+                return [("tool_result", {"tool": event.name, "error": event.error})]
             case ToolCallFinished():
-                return self._finished(event)
+                output = json_or_text(event.result or "")
+                return [("tool_result", {"tool": event.name, "output": output})]
             case ApprovalRequested():
                 return [("approval_requested", {"message": event.message, "tool": event.tool})]
             case RunFinished():
@@ -122,21 +113,9 @@ class FrameEncoder(Encoder):
             case RunCancelled():
                 return [("error", {"message": event.reason or "Cancelled", "code": "cancelled"})]
             case RawEvent():
-                value = json_or_text(event.data)
-                return [(event.name, value if isinstance(value, dict) else {"data": value})]
+                return [(event.name, tool_object(event.data, "data"))]
             case _:
                 return []
-
-    def _finished(self, event: ToolCallFinished) -> list[tuple[str, dict[str, Any]]]:
-        frames: list[tuple[str, dict[str, Any]]] = []
-        name, result = tool_outcome(self._run, event)
-        if event.call_id in self._open:
-            name = self._open.pop(event.call_id)
-            call = self._run.transcript.find_tool_call(event.call_id)
-            frames.append(_call(name, call.arguments if call is not None else ""))
-        if event.error is not None:
-            return [*frames, ("tool_result", {"tool": name, "error": event.error})]
-        return [*frames, ("tool_result", {"tool": name, "output": json_or_text(result)})]
 
 
 class RunToolsDialect(Dialect):
@@ -165,22 +144,20 @@ class RunToolsDialect(Dialect):
 
     async def create_run(self, request: Request) -> Any:
         body = await self.body(request, RunToolsRunBody)
-        injector = await self.begin(request, "start", script=body.metadata.get("fault"))
+        await self.begin(request, "start", script=body.metadata.get("fault"))
         agent = self.agent(body.agent)
-        thread_id = body.threadId or new_id("thr")
-        session = self.store.session(thread_id) or self.store.new_session(thread_id)
-        if body.messages is None:
-            history, prompt = session.history(), body.prompt or ""
-        else:
+        session = self.store.open_session(body.threadId or new_id("thr"))
+        history: list[Message] | None = None
+        prompt = body.prompt or ""
+        if body.messages is not None:
             *earlier, last = body.messages
             history = [Message(role=m.role, content=m.content) for m in earlier]
             prompt = last.content
-            if not session.messages:
-                for message in earlier:
-                    session.add(message.role, message.content)
-        session.add("user", prompt)
-        run = self.engine.start(
-            self.store,
+            for message in () if session.messages else earlier:
+                session.add(message.role, message.content)
+            session.add("user", prompt)
+        run = self.start(
+            request,
             agent,
             session,
             prompt,
@@ -188,13 +165,9 @@ class RunToolsDialect(Dialect):
             params={**body.metadata, "config": body.config.model_dump(exclude_none=True)},
             pace=None if body.stream else 0,
         )
-        injector.carry(run)
         headers = {"X-Run-ID": run.id, "X-Thread-ID": _header(session.id)}
         if body.stream:
-            encoder = FrameEncoder(run)
-            return SSEResponse(
-                run, encode_run(run, encoder), failure=encoder.encode, headers=headers
-            )
+            return SSEResponse(run, FrameEncoder(run), headers=headers)
         if not await self.finish(request, run):
             return Response(status_code=499)
         failure = run.transcript.failure
@@ -244,34 +217,15 @@ class RunToolsDialect(Dialect):
             # The log has no times of single events.
             at = utc(run.started_at or run.created_at, milliseconds=True)
             for event in run.log.since(0):
-                events += [
-                    {
-                        "sequence": len(events) + offset,
-                        "runId": run.id,
-                        "type": name,
-                        "payload": payload,
-                        "createdAt": at,
-                    }
-                    for offset, (name, payload) in enumerate(encoder.payloads(event), start=1)
-                ]
+                for name, payload in encoder.complete(event):
+                    number = {"sequence": len(events) + 1, "runId": run.id}
+                    events.append({**number, "type": name, "payload": payload, "createdAt": at})
         return json_response({"data": events})
 
 
-def _call(name: str, arguments: str) -> tuple[str, dict[str, Any]]:
-    return "tool_call", {"tool": name, "input": json_or_text(arguments) if arguments else {}}
-
-
 def _outcome(run: SandboxRun) -> dict[str, Any]:
-    usage = run.transcript.usage
-    values = {
-        "inputTokens": usage and usage.input_tokens,
-        "outputTokens": usage and usage.output_tokens,
-        "totalTokens": usage and usage.total_tokens,
-    }
-    return {
-        "usage": {k: v for k, v in values.items() if v is not None},
-        "iterations": 1 + len(run.transcript.tool_calls),
-    }
+    usage = usage_fields(run, "inputTokens", "outputTokens", "totalTokens")
+    return {"usage": usage, "iterations": 1 + len(run.transcript.tool_calls)}
 
 
 def _entry(run: SandboxRun) -> dict[str, Any]:

@@ -10,14 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from agentnb.platforms.local import Message
-from agentnb.sandbox.dialects.base import (
-    ApiError,
-    Dialect,
-    bearer,
-    encode_run,
-    json_response,
-)
+from agentnb.sandbox.dialects.base import ApiError, Dialect, bearer, json_response
 from agentnb.sandbox.dialects.seekr_chunks import PageEncoder, VercelEncoder
 from agentnb.sandbox.dialects.seekr_records import (
     SeekrModelSettings,
@@ -199,23 +192,20 @@ class SeekrDialect(Dialect):
 
     async def stream_page(self, request: Request) -> SSEResponse:
         run = await self._start(request, with_client=True)
-        encoder = PageEncoder(run)
-        return SSEResponse(run, encode_run(run, encoder), failure=encoder.encode)
+        return SSEResponse(run, PageEncoder(run))
 
     async def stream_vercel(self, request: Request) -> SSEResponse:
         run = await self._start(request, with_client=True)
         run.details["vercel"] = True
         headers = {"x-vercel-ai-ui-message-stream": "v1"}
-        encoder = VercelEncoder(run)
-        return SSEResponse(run, encode_run(run, encoder), failure=encoder.encode, headers=headers)
+        return SSEResponse(run, VercelEncoder(run), headers=headers)
 
     async def attach(self, request: Request) -> SSEResponse:
         """Send the run again from its beginning, in the form it was started in."""
         run = self._run(request)
         injector = await self.begin(request, "join", run=run)
         encoder = VercelEncoder(run) if run.details.get("vercel") else PageEncoder(run)
-        frames = encode_run(run, encoder, late=injector.is_live)
-        return SSEResponse(run, frames, failure=encoder.encode)
+        return SSEResponse(run, encoder, late=injector.is_live)
 
     async def list_runs(self, request: Request) -> Response:
         session = self._thread(request)
@@ -244,31 +234,22 @@ class SeekrDialect(Dialect):
     async def _start(self, request: Request, *, with_client: bool) -> SandboxRun:
         session = self._thread(request)
         body = await self.body(request, SeekrRunBody)
-        injector = await self.begin(request, "start", script=(body.metadata or {}).get("fault"))
+        await self.begin(request, "start", script=(body.metadata or {}).get("fault"))
         agent = self.engine.registry.find(body.agent_id)
         if agent is None:
             is_default = body.agent_id == _DEFAULT_AGENT
             agent = self.agent("finance_agent" if is_default else body.agent_id)
-        last = next(
-            (
-                i
-                for i in reversed(range(len(session.messages)))
-                if session.messages[i].role == "user"
-            ),
-            None,
-        )
+        messages = session.messages
+        last = max((i for i, m in enumerate(messages) if m.role == "user"), default=None)
         if last is None:
             raise ApiError(400, "no_message", "The thread has no message from a user to answer.")
-        history: list[Message] = [
-            {"role": m.role, "content": m.text} for m in session.messages[:last]
-        ]
         schema = body.response_format.json_schema if body.response_format else None
-        run = self.engine.start(
-            self.store,
+        return self.start(
+            request,
             agent,
             session,
-            session.messages[last].text,
-            history=history,
+            messages[last].text,
+            history=session.history()[:last],
             params={
                 **(body.metadata or {}),
                 "model_settings": body.model_settings.model_dump(),
@@ -285,8 +266,6 @@ class SeekrDialect(Dialect):
             },
             with_client=with_client,
         )
-        injector.carry(run)
-        return run
 
     def _thread(self, request: Request) -> SandboxSession:
         thread_id = request.path_params["thread_id"]

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, cast
 from pydantic import BaseModel, Field
 
 from agentnb.event.transcript import Passage, Status
-from agentnb.sandbox.dialects.base import json_or_text, utc
+from agentnb.sandbox.dialects.base import json_or_text, usage_fields, utc
 from agentnb.sandbox.registry import RegisteredAgent
 from agentnb.sandbox.state import SandboxRun, SandboxSession, SessionMessage
 
@@ -19,6 +19,7 @@ _STATUSES: Final[dict[Status, str]] = {
     "completed": "completed",
     "cancelled": "cancelled",
 }
+_TOKENS: Final = ("prompt_tokens", "completion_tokens", "total_tokens")
 # Stands for the unknown creation time of a function.
 _CREATED: Final = utc(datetime(2026, 1, 1, tzinfo=UTC), milliseconds=True)
 
@@ -118,7 +119,7 @@ def agent_record(agent: RegisteredAgent) -> dict[str, Any]:
 def run_record(run: SandboxRun) -> dict[str, Any]:
     """Return a run, with every field of the API page."""
     settings = cast("SeekrModelSettings", run.details["settings"])
-    usage = run.transcript.usage
+    tools = dict.fromkeys(call.name for call in run.transcript.tool_calls)
     ended = utc(run.finished_at, milliseconds=True)
     status = run_status(run)
     return {
@@ -139,19 +140,11 @@ def run_record(run: SandboxRun) -> dict[str, Any]:
         "failed_at": ended if status == "failed" else None,
         "completed_at": ended if status == "completed" else None,
         "instructions": run.agent.description or None,
-        "tools": [{"type": "function", "name": n} for n in _tool_names(run)],
+        "tools": [{"type": "function", "name": name} for name in tools],
         "meta_data": run.details["metadata"],
-        "usage": {
-            "prompt_tokens": (usage and usage.input_tokens) or 0,
-            "completion_tokens": (usage and usage.output_tokens) or 0,
-            "total_tokens": (usage and usage.total_tokens) or 0,
-        },
+        "usage": dict.fromkeys(_TOKENS, 0) | usage_fields(run, *_TOKENS),
         "max_completion_tokens": settings.max_tokens,
         "truncation_strategy": {},
         "response_format": run.details["response_format"],
         "tool_choice": "auto",
     }
-
-
-def _tool_names(run: SandboxRun) -> list[str]:
-    return list(dict.fromkeys(call.name for call in run.transcript.tool_calls))

@@ -11,7 +11,6 @@ from starlette.types import Message, Scope, Send
 
 from agentnb.event.types import RunFailed
 from agentnb.sandbox.fault_injection.connection import Connection
-from agentnb.sandbox.fault_injection.frames import FrameShaper, is_comment, split_frames
 from agentnb.sandbox.fault_injection.plan import FaultPlan, FaultSettings, PendingPlans
 from agentnb.sandbox.fault_injection.script import (
     CompressFault,
@@ -23,12 +22,12 @@ from agentnb.sandbox.fault_injection.script import (
     ErrorFault,
     Fault,
     FaultScript,
+    FrameFault,
     Kind,
     LiveFault,
     MalformedFault,
     PositionedFault,
     RecordFault,
-    ReorderFault,
     SlowHeadFault,
     StallFault,
     StatusFault,
@@ -46,14 +45,7 @@ _GRACE: Final = 30.0
 _EXCESS: Final = 1000
 # Content-Length of a short body whose length is not known.
 _UNREACHED: Final = 2**40
-_BODY: Final = (
-    PositionedFault,
-    CompressFault,
-    DuplicateFault,
-    ErrorFault,
-    MalformedFault,
-    ReorderFault,
-)
+_BODY: Final = (PositionedFault, CompressFault, ErrorFault, FrameFault)
 _ZLIB: Final = {"gzip": 31, "deflate": 15}
 
 
@@ -88,7 +80,7 @@ class FaultInjector:
         self._sent = 0
         self._positions: list[PositionedFault] = []
         self._failure: ErrorFault | None = None
-        self._shaper = FrameShaper(())
+        self._shaper = _FrameShaper(())
         self._compressor: Any = None
         self._run: SandboxRun | None = None
         self._encode: Callable[[RunFailed], Sequence[bytes]] | None = None
@@ -120,7 +112,7 @@ class FaultInjector:
         for fault in self._faults:
             if isinstance(fault, StatusFault):
                 raise InjectedError(fault.code, fault.retry_after)
-            if isinstance(fault, DropFault) and fault.refuses:
+            if isinstance(fault, DropFault) and fault.is_before_head:
                 await self._drop(fault)
                 raise ClientDisconnect
 
@@ -176,7 +168,7 @@ class FaultInjector:
         headers = {k.lower(): v for k, v in message["headers"]}
         kind = headers.get(b"content-type", b"")
         self._is_stream = kind.startswith(b"text/event-stream")
-        self._shaper = FrameShaper(self._faults)
+        self._shaper = _FrameShaper(self._faults)
         slow: float | None = None
         if any(isinstance(fault, _BODY) for fault in self._faults):
             # The body will not have its original length.
@@ -223,11 +215,12 @@ class FaultInjector:
 
     async def _body(self, body: bytes, *, more: bool) -> None:
         if self._is_stream:
-            for frame in split_frames(body):
-                if is_comment(frame):
-                    await self._write(frame)
+            # The dialects send whole frames, and none contains a blank line.
+            for frame in filter(None, body.split(b"\n\n")):
+                if frame.startswith(b":"):
+                    await self._write(frame + b"\n\n")
                     continue
-                for shaped in self._shaper.take(frame):
+                for shaped in self._shaper.take(frame + b"\n\n"):
                     await self._write(shaped)
                 await self._apply_events()
         else:
@@ -305,7 +298,7 @@ class FaultInjector:
             case EndFault():
                 self._has_broken = True
                 self._positions.clear()
-                self._shaper = FrameShaper(())
+                self._shaper = _FrameShaper(())
                 await self._finish()
             case DripFault():
                 self._positions.clear()
@@ -343,3 +336,45 @@ class FaultInjector:
 def injector_of(scope: Scope) -> FaultInjector:
     """Return the fault injector of a request."""
     return cast("FaultInjector", scope["agentnb.faults"])
+
+
+class _FrameShaper:
+    """Applies the faults of single events to one stream, and counts its events."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self.count = 0
+        self._faults = [f for f in faults if isinstance(f, FrameFault)]
+        self._late: bytes | None = None
+
+    def take(self, frame: bytes) -> list[bytes]:
+        """Return the frames to send for the next event."""
+        number, self.count = self.count, self.count + 1
+        copies = 1
+        is_late = False
+        for fault in self._faults:
+            if fault.events not in (None, number):
+                continue
+            match fault:
+                case MalformedFault():
+                    frame = _damaged(frame)
+                case DuplicateFault():
+                    copies += 1
+                case _:
+                    is_late = self._late is None
+        if is_late:
+            self._late = frame * copies
+            return []
+        return [*[frame] * copies, *self.rest()]
+
+    def rest(self) -> list[bytes]:
+        """Return the delayed frame that has no successor."""
+        rest, self._late = self._late, None
+        return [] if rest is None else [rest]
+
+
+def _damaged(frame: bytes) -> bytes:
+    """Return the frame with half of its data, which may cut a character in half."""
+    *head, line = frame.removesuffix(b"\n\n").split(b"\n")
+    data = line.removeprefix(b"data:").removeprefix(b" ")
+    start = len(line) - len(data)
+    return b"\n".join([*head, line[: start + len(data) // 2]]) + b"\n\n"

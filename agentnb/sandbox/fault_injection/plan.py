@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from agentnb.sandbox.fault_injection.connection import Connection
-from agentnb.sandbox.fault_injection.script import Fault, FaultScript, Kind
+from agentnb.sandbox.fault_injection.script import Fault, FaultScript, Kind, refuses
 
 # Seconds within which a refused request may be retried; a client may honour a long Retry-After.
 _RETRY_WITHIN: Final = 180.0
@@ -31,7 +31,7 @@ class FaultPlan:
         """
         faults = self.script.faults
         due = [i for i, f in enumerate(faults) if f.concerns(kind) and self._left[i] != 0]
-        due = [i for i in due if faults[i].refuses][:1] or due
+        due = [i for i in due if refuses(faults[i])][:1] or due
         for i in due:
             left = self._left[i]
             self._left[i] = None if left is None else left - 1

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -35,20 +35,22 @@ class FaultScriptError(ValueError):
         super().__init__(" ".join(plain.split())[:_MAX_MESSAGE])
 
 
+_On = Literal["runs", "start", "join", "other", "any"]
+_Events = Annotated[int, Field(ge=0, le=10**9)]
+_Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
+
+
 def _sendable(text: str) -> str:
     if not re.fullmatch(r"[\x20-\x7e]+", text):
         raise ValueError("must be plain ASCII text")
     return text
 
 
-_Bytes = Annotated[int, Field(ge=0, le=2**40)]
-_Events = Annotated[int, Field(ge=0, le=10**9)]
-_Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 _HeaderText = Annotated[str, AfterValidator(_sendable)]
 
 
 class Fault(BaseModel):
-    """Settings common to all faults.
+    """Settings common to all faults; `agentnb.sandbox` describes each.
 
     ``times`` limits the connections that it happens on.  ``on`` selects them: those that start a
     run, those that join one, both (``runs``), all others (``other``), or ``any``.
@@ -60,21 +62,16 @@ class Fault(BaseModel):
     """The setting that may be written without its name."""
 
     times: Annotated[int, Field(ge=1, le=10**6)] | None = None
-    on: Literal["runs", "start", "join", "other", "any"] = "runs"
+    on: _On = "runs"
 
     def concerns(self, kind: Kind) -> bool:
         return self.on in (kind, "any") or (self.on == "runs" and kind != "other")
-
-    @property
-    def refuses(self) -> bool:
-        """Whether it replaces the response, so that nothing is done."""
-        return False
 
 
 class PositionedFault(Fault):
     """Fault at a position: after a number of bytes as sent, or of events, of the body."""
 
-    after: _Bytes | None = None
+    after: Annotated[int, Field(ge=0, le=2**40)] | None = None
     events: _Events | None = None
 
     def model_post_init(self, context: object, /) -> None:
@@ -94,23 +91,11 @@ class StatusFault(Fault):
     code: Annotated[int, Field(ge=400, le=599)]
     retry_after: _HeaderText | None = None
 
-    @property
-    def refuses(self) -> bool:
-        return True
-
 
 class DropFault(PositionedFault):
-    """Connection closed: before the response, or in the middle of the body.
-
-    ``how``: ``reset`` (RST), ``close`` (FIN in the middle of the body), or ``short`` (closed before
-    the promised Content-Length).
-    """
+    """Connection closed: by RST, by FIN, or by FIN before the promised Content-Length."""
 
     how: Literal["reset", "close", "short"] = "reset"
-
-    @property
-    def refuses(self) -> bool:
-        return self.is_before_head
 
 
 class StallFault(PositionedFault):
@@ -137,7 +122,7 @@ class EndFault(PositionedFault):
 class DripFault(PositionedFault):
     """Only comments from there on, one every ``seconds``, as long as the client waits."""
 
-    seconds: Annotated[float, Field(ge=0.001, le=86_400, allow_inf_nan=False)] = 1.0
+    seconds: Annotated[_Seconds, Field(ge=0.001)] = 1.0
 
 
 class ContentTypeFault(Fault):
@@ -146,12 +131,6 @@ class ContentTypeFault(Fault):
     value = "type"
 
     type: _HeaderText
-
-
-class MalformedFault(Fault):
-    """Event number ``events`` with half of its data."""
-
-    events: _Events = 0
 
 
 class ErrorFault(Fault):
@@ -171,28 +150,36 @@ class CompressFault(Fault):
     coding: Literal["gzip", "deflate"] = "gzip"
 
 
-class DuplicateFault(Fault):
-    """Event number ``events``, or every event, sent twice."""
+class FrameFault(Fault):
+    """Event number ``events``, or every one, changed."""
 
     events: _Events | None = None
 
 
-class ReorderFault(Fault):
-    """Event number ``events``, or every other event, sent after its successor."""
+class MalformedFault(FrameFault):
+    """Event with half of its data."""
 
-    events: _Events | None = None
+    events: _Events | None = 0
+
+
+class DuplicateFault(FrameFault):
+    """Event sent twice."""
+
+
+class ReorderFault(FrameFault):
+    """Event sent after its successor."""
 
 
 class LiveFault(Fault):
     """Joined streams begin with the next event (SeekrFlow's ``attach``)."""
 
-    on: Literal["runs", "start", "join", "other", "any"] = "join"
+    on: _On = "join"
 
 
 class RecordFault(Fault):
     """Joined streams carry the record of the run without its text (OperativusAI's ``events``)."""
 
-    on: Literal["runs", "start", "join", "other", "any"] = "join"
+    on: _On = "join"
 
 
 FAULTS: Final[dict[str, type[Fault]]] = {
@@ -213,6 +200,11 @@ FAULTS: Final[dict[str, type[Fault]]] = {
 }
 
 
+def refuses(fault: Fault) -> bool:
+    """Return whether the fault replaces the response, so that nothing is done."""
+    return isinstance(fault, StatusFault) or (isinstance(fault, DropFault) and fault.is_before_head)
+
+
 @dataclass(frozen=True, slots=True)
 class FaultScript:
     """Faults in the order of the script's ``text``."""
@@ -229,40 +221,28 @@ def parse(text: str) -> FaultScript:
     """
     if len(text) > _MAX_SCRIPT:
         raise FaultScriptError(f"The script is longer than {_MAX_SCRIPT} characters.")
-    try:
-        faults = [_fault(words) for words in _statements(text)]
-    except ValueError as error:
-        if isinstance(error, FaultScriptError):
-            raise
-        raise FaultScriptError(f"The script cannot be read: {str(error).lower()}.") from None
-    if not faults:
-        raise FaultScriptError(f"The script names no fault; there are {', '.join(FAULTS)}.")
-    return FaultScript(text, tuple(faults))
-
-
-def _statements(text: str) -> Iterator[list[str]]:
     lexer = shlex.shlex(text, posix=True, punctuation_chars=";")
     lexer.whitespace_split = True
     lexer.commenters = ""
-    words: list[str] = []
-    for word in lexer:
-        if word.strip(";"):
-            words.append(word)
-        elif words:
-            yield words
-            words = []
-    if words:
-        yield words
+    try:
+        words = list(lexer)
+    except ValueError as error:
+        raise FaultScriptError(f"The script cannot be read: {str(error).lower()}.") from None
+    statements = [
+        list(group) for is_end, group in groupby(words, lambda w: not w.strip(";")) if not is_end
+    ]
+    if not statements:
+        raise FaultScriptError(f"The script names no fault; there are {', '.join(FAULTS)}.")
+    return FaultScript(text, tuple(_fault(*statement) for statement in statements))
 
 
-def _fault(words: list[str]) -> Fault:
-    name, *rest = words
+def _fault(name: str, *words: str) -> Fault:
     model = FAULTS.get(name)
     if model is None:
         near = suggestion(name, FAULTS) or f"There are {', '.join(FAULTS)}."
         raise FaultScriptError(f"There is no fault '{name}'. {near}")
     given: dict[str, str] = {}
-    for word in rest:
+    for word in words:
         key, equals, value = word.partition("=")
         if not equals:
             if model.value is None or model.value in given:
@@ -271,25 +251,19 @@ def _fault(words: list[str]) -> Fault:
         if key in given:
             raise FaultScriptError(f"{name}: {key} is given twice.")
         given[key] = value
-    return _checked(model, given, name)
-
-
-def _checked(model: type[Fault], given: dict[str, str], name: str) -> Fault:
     try:
         return model.model_validate(given)
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False)[0]
-        key = ".".join(str(part) for part in found["loc"])
-        if found["type"] == "extra_forbidden":
-            known = list(model.model_fields)
-            near = suggestion(key, known) or f"It takes {', '.join(known)}."
-            raise FaultScriptError(f"{name}: there is no setting '{key}'. {near}") from None
-        if found["type"] == "missing":
-            raise FaultScriptError(f"{name}: {key} is missing.") from None
-        message = found["msg"].removeprefix("Value error, ")
-        if key in given:
-            must = (
-                message.removeprefix("Input should ").removeprefix("must ").partition(", unable")[0]
-            )
-            message = f"{key} must {must}, not '{given[key]}'"
-        raise FaultScriptError(f"{name}: {message}.") from None
+    key = ".".join(str(part) for part in found["loc"])
+    message = found["msg"].removeprefix("Value error, ")
+    if found["type"] == "extra_forbidden":
+        known = list(model.model_fields)
+        near = suggestion(key, known) or f"It takes {', '.join(known)}."
+        raise FaultScriptError(f"{name}: there is no setting '{key}'. {near}")
+    if found["type"] == "missing":
+        message = f"{key} is missing"
+    elif key in given:
+        must = message.removeprefix("Input should ").removeprefix("must ").partition(", unable")[0]
+        message = f"{key} must {must}, not '{given[key]}'"
+    raise FaultScriptError(f"{name}: {message}.")

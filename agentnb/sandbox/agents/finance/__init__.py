@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from agentnb.event.types import Event, FollowupsSuggested, TextDelta, Usage, UsageReported
 from agentnb.sandbox.agents.echo import count_tokens, pieces
-from agentnb.sandbox.agents.finance.answers import FinanceAnswer, answer, suggest
+from agentnb.sandbox.agents.finance.answers import answer, suggest
 from agentnb.sandbox.agents.finance.prices import closing_line, load_prices
 from agentnb.sandbox.agents.finance.question import parse_question
 from agentnb.sandbox.agents.finance.schema import fill_schema
@@ -32,20 +32,15 @@ async def finance_agent(prompt: str, context: FunctionContext) -> AsyncGenerator
     earlier = [m["content"] for m in context.history if m["role"] == "user"]
     question = parse_question(prompt, earlier, prices.last_day)
     tools = Toolbox(prices)
-    steps = answer(question, tools)
-    while True:
-        try:
-            yield next(steps)
-        except StopIteration as done:
-            result: FinanceAnswer = done.value
-            break
+    result = answer(question, tools)
     schema = _output_schema(context)
-    if schema is None:
-        text = f"{result.text}\n\n{closing_line()}"
-    else:
-        for event in tools.think("The answer is requested as JSON, so I fill in the schema."):
-            yield event
+    if schema is not None:
+        tools.think("The answer is requested as JSON, so I fill in the schema.")
         text = fill_schema(schema, result)
+    else:
+        text = "\n\n".join([*result.paragraphs, closing_line()])
+    for event in tools.events:
+        yield event
     for piece in pieces(text):
         yield TextDelta(piece)
     read = sum(len(m["content"]) for m in context.history) + len(prompt) + tools.characters_read

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, Final
 
-from agentnb.event.types import Event
 from agentnb.sandbox.agents.finance.prices import (
     NAMES,
     company,
@@ -16,7 +15,6 @@ from agentnb.sandbox.agents.finance.prices import (
     dollars,
     format_day,
     join_words,
-    load_prices,
     markdown_table,
     move,
     percent,
@@ -30,22 +28,29 @@ _REFUSED: Final = (
     "I cannot do that: I know closes, changes and volatility over days, months, years and spans "
     "such as the past 3 months."
 )
+_SUBJECTS: Final = {
+    "price": "the price{}",
+    "change": "how the price{} changed",
+    "compare": "a comparison{}",
+    "volatility": "how much the price{} swings",
+    "rank": "the best and the worst{}",
+    "history": "the daily closes{}",
+    "help": "what I can do",
+    "unknown": "something I do not recognise",
+}
 
 
 @dataclass(slots=True)
 class FinanceAnswer:
-    """An answer in Markdown, with its facts in one row for each share."""
+    """An answer in Markdown paragraphs, with its facts in one row for each share."""
 
-    text: str
+    paragraphs: list[str]
     rows: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
 
-Steps = Generator[Event, None, FinanceAnswer]
-
-
-def answer(question: Question, tools: Toolbox) -> Steps:
-    """Yield reasoning and tool calls; return the answer without its closing line."""
-    yield from tools.think(_understood(question))
+def answer(question: Question, tools: Toolbox) -> FinanceAnswer:
+    """Return the answer without its closing line; ``tools`` record reasoning and calls."""
+    tools.think(_understood(question))
     notes: list[str] = []
     if question.unknown:
         notes.append(f"I have no prices for {join_words(question.unknown, 'or')}.")
@@ -57,29 +62,18 @@ def answer(question: Question, tools: Toolbox) -> Steps:
             notes = ["Which company do you mean?"]
         elif question.kind == "unknown" and not notes:
             notes = ["I did not understand that."]
-        return FinanceAnswer("\n\n".join([*notes, _capabilities()]))
-    if missing := _outside(question):
-        yield from tools.think("There are no prices at all for that time, so I will say so.")
-        return FinanceAnswer("\n\n".join([*notes, missing]))
-    result = yield from handler(question, tools)
-    result.text = "\n\n".join([*notes, result.text])
-    return result
+        return FinanceAnswer([*notes, _capabilities(tools)])
+    if missing := _outside(question, tools):
+        tools.think("There are no prices at all for that time, so I will say so.")
+        return FinanceAnswer([*notes, missing])
+    result = handler(question, tools)
+    return FinanceAnswer([*notes, *result.paragraphs], result.rows)
 
 
 def _understood(question: Question) -> str:
     if question.is_refused:
         return "The question asks for something that I cannot do."
     of = f" of {join_words([company(t) for t in question.tickers])}" if question.tickers else ""
-    subject = {
-        "price": f"the price{of}",
-        "change": f"how the price{of} changed",
-        "compare": f"a comparison{of}",
-        "volatility": f"how much the price{of} swings",
-        "rank": f"the best and the worst{of}",
-        "history": f"the daily closes{of}",
-        "help": "what I can do",
-        "unknown": "something I do not recognise",
-    }[question.kind]
     when = ""
     if question.day is not None:
         when = f" on {format_day(question.day)}"
@@ -87,121 +81,125 @@ def _understood(question: Question) -> str:
         when = f" {question.period.label}"
     why = ", and why" if question.why else ""
     earlier = " I took what was left unsaid from the conversation." if question.continues else ""
-    return f"The question asks for {subject}{when}{why}.{earlier}"
+    return f"The question asks for {_SUBJECTS[question.kind].format(of)}{when}{why}.{earlier}"
 
 
-def _price(question: Question, tools: Toolbox) -> Steps:
-    prices = tools.prices
-    wanted = question.day
+def _price(question: Question, tools: Toolbox) -> FinanceAnswer:
+    prices, wanted = tools.prices, question.day
     day = max(prices.last_two("NVDA", wanted or prices.last_day))
-    paragraphs: list[str] = []
+    result = FinanceAnswer([])
     if wanted not in (None, day):
-        paragraphs.append(
+        result.paragraphs.append(
             f"There was no trading on {format_day(wanted)}; this is the last close before it."
         )
     calls = join_words([f"get_stock_price({t})" for t in question.tickers])
-    yield from tools.think(f"Plan: call {calls} for the close on {format_day(day)}.")
-    rows: list[dict[str, Any]] = []
+    tools.think(f"Plan: call {calls} for the close on {format_day(day)}.")
     for ticker in question.tickers:
-        row = yield from tools.get_stock_price(ticker, None if wanted is None else day)
-        rows.append(row | {"price": row["close"]})
-        sentence = (
+        row = tools.get_stock_price(ticker, None if wanted is None else day)
+        result.rows.append(row | {"price": row["close"]})
+        past = ", the first day of the sample"
+        if row["change"] is not None:
+            past = f", {move(row['change_percent'], row['change'])} from the close before"
+        result.paragraphs.append(
             f"**{company(ticker)}** closed at **{dollars(row['close'])}** on {format_day(day)}"
+            f"{past}."
         )
-        if row["change"] is None:
-            sentence += ", the first day of the sample."
-        else:
-            sentence += f", {move(row['change_percent'], row['change'])} from the close before."
-        paragraphs.append(sentence)
     if question.why:
-        paragraphs.append((yield from _explain(question.tickers[0], day, tools)))
-    return FinanceAnswer("\n\n".join(paragraphs), rows)
+        result.paragraphs += _explain(question.tickers[0], day, tools)
+    return result
 
 
-def _change(question: Question, tools: Toolbox) -> Steps:
+def _change(question: Question, tools: Toolbox) -> FinanceAnswer:
     ticker = question.tickers[0]
-    period, notes = _period(question, tools)
-    yield from tools.think(f"Plan: call get_price_history({ticker}) {period.label}.")
-    found = yield from tools.get_price_history(ticker, period.start, period.end)
-    first, last = found["first_close"], found["last_close"]
-    first_day, last_day = _day(found["start"]), _day(found["end"])
-    high, low = found["high"], found["low"]
+    period, paragraphs = _period(question, tools)
+    tools.think(f"Plan: call get_price_history({ticker}) {period.label}.")
+    found = tools.get_price_history(ticker, period.start, period.end)
     verb = "stayed" if up_or_down(found["change_percent"]) == "unchanged" else "went"
-    lead = (
+    points = {
+        "First close": (found["start"], found["first_close"]),
+        "Highest": (found["high"]["date"], found["high"]["close"]),
+        "Lowest": (found["low"]["date"], found["low"]["close"]),
+        "Last close": (found["end"], found["last_close"]),
+    }
+    body = [[name, _day(day), dollars(close)] for name, (day, close) in points.items()]
+    (_, first_day, first), (_, last_day, last) = body[0], body[-1]
+    paragraphs += [
         f"**{company(ticker)}** {verb} **{move(found['change_percent'], found['change'])}** "
-        f"{period.label}: from {dollars(first)} on {first_day} to {dollars(last)} on {last_day}."
-    )
-    body = [
-        ["First close", first_day, dollars(first)],
-        ["Highest", _day(high["date"]), dollars(high["close"])],
-        ["Lowest", _day(low["date"]), dollars(low["close"])],
-        ["Last close", last_day, dollars(last)],
+        f"{period.label}: from {first} on {first_day} to {last} on {last_day}.",
+        markdown_table(["", "Day", "Close"], body, left=2),
     ]
-    text = "\n\n".join([*notes, lead, markdown_table(["", "Day", "Close"], body, left=2)])
     if question.why:
-        text += "\n\n" + (yield from _explain(ticker, period.end, tools))
-    return FinanceAnswer(text, [_row(found)])
+        paragraphs += _explain(ticker, period.end, tools)
+    return FinanceAnswer(paragraphs, [_row(found)])
 
 
-def _compare(question: Question, tools: Toolbox) -> Steps:
-    period, notes = _period(question, tools)
+def _compare(question: Question, tools: Toolbox) -> FinanceAnswer:
+    period, paragraphs = _period(question, tools)
     tickers = question.tickers if len(question.tickers) > 1 else tuple(NAMES)
     names = f" for {len(tickers)} shares" if question.kind == "rank" else f"({', '.join(tickers)})"
-    yield from tools.think(f"Plan: call compare{names} {period.label}, and order by the change.")
-    found = yield from tools.compare(tickers, period.start, period.end)
+    tools.think(f"Plan: call compare{names} {period.label}, and order by the change.")
+    found = tools.compare(tickers, period.start, period.end)
     shares: list[dict[str, Any]] = found["shares"]
-    best, worst = (f"**{company(s['ticker'])}**" for s in (shares[0], shares[-1]))
+    best, worst = (company(s["ticker"]) for s in (shares[0], shares[-1]))
     up, down = shares[0]["change_percent"], shares[-1]["change_percent"]
     if question.kind == "rank":
         lead = (
-            f"Best of the {len(shares)} {period.label}: {best}, {move(up)}. Worst: {worst}, "
-            f"{move(down)}. The average is {percent(found['average_change_percent'])}."
+            f"Best of the {len(shares)} {period.label}: **{best}**, {move(up)}. "
+            f"Worst: **{worst}**, {move(down)}. "
+            f"The average is {percent(found['average_change_percent'])}."
         )
     else:
         lead = (
-            f"{best} did better {period.label}: {move(up)}, against {percent(down)} for "
-            f"{worst.strip('*')}, a difference of {up - down:.1f} points."
+            f"**{best}** did better {period.label}: {move(up)}, against {percent(down)} for "
+            f"{worst}, a difference of {up - down:.1f} points."
         )
-    text = "\n\n".join([*notes, lead, _share_table(shares)])
+    body = [
+        [
+            NAMES[share["ticker"]],
+            share["ticker"],
+            dollars(share["first_close"]),
+            dollars(share["last_close"]),
+            percent(share["change_percent"]),
+            "–" if (swing := share["yearly_volatility_percent"]) is None else f"{swing:.0f}%",
+        ]
+        for share in shares
+    ]
+    header = ["Company", "Ticker", "First close", "Last close", "Change", "Volatility a year"]
+    paragraphs += [lead, markdown_table(header, body, left=2)]
     if question.why:
-        text += "\n\n" + (yield from _explain(shares[0]["ticker"], period.end, tools))
+        paragraphs += _explain(shares[0]["ticker"], period.end, tools)
     rows = [_row(share) | {"rank": rank} for rank, share in enumerate(shares, start=1)]
-    return FinanceAnswer(text, rows)
+    return FinanceAnswer(paragraphs, rows)
 
 
-def _volatility(question: Question, tools: Toolbox) -> Steps:
-    period, notes = _period(question, tools, (1, "year"))
+def _volatility(question: Question, tools: Toolbox) -> FinanceAnswer:
+    period, paragraphs = _period(question, tools, (1, "year"))
     calls = join_words([f"get_volatility({t})" for t in question.tickers])
-    yield from tools.think(f"Plan: call {calls} {period.label}.")
-    rows: list[dict[str, Any]] = []
-    for ticker in question.tickers:
-        found = yield from tools.get_volatility(ticker, period.start, period.end)
-        rows.append(found | {"volatility": found["yearly_percent"]})
-    if rows[0]["daily_percent"] is None:
-        days = rows[0]["trading_days"]
-        notes.append(
+    tools.think(f"Plan: call {calls} {period.label}.")
+    found = [tools.get_volatility(t, period.start, period.end) for t in question.tickers]
+    rows = [f | {"volatility": f["yearly_percent"]} for f in found]
+    first = rows[0]
+    if first["daily_percent"] is None:
+        days = first["trading_days"]
+        paragraphs.append(
             f"{days} trading days are too few to tell how a price swings; ask for a week or more."
         )
-        return FinanceAnswer("\n\n".join(notes), rows)
+        return FinanceAnswer(paragraphs, rows)
     rows.sort(key=lambda r: -r["yearly_percent"])
     first = rows[0]
-    share = f"**{company(first['ticker'])}**"
-    yearly = f"{first['yearly_percent']:.0f}%"
+    share, yearly = f"**{company(first['ticker'])}**", f"{first['yearly_percent']:.0f}%"
+    lead = f"{share} swings most {period.label}: {yearly} a year."
     if len(rows) == 1:
         lead = (
             f"The price of {share} typically moved by **{first['daily_percent']:.1f}% a day** "
             f"{period.label}, which is {yearly} over a year."
         )
-    else:
-        lead = f"{share} swings most {period.label}: {yearly} a year."
     body = [
         [
             company(r["ticker"]),
             f"{r['daily_percent']:.1f}%",
             f"{r['yearly_percent']:.0f}%",
-            percent(r["best_day_percent"]),
-            percent(r["worst_day_percent"]),
-            percent(r["largest_fall_percent"]),
+            *(percent(r[f"{x}_percent"]) for x in ("best_day", "worst_day", "largest_fall")),
         ]
         for r in rows
     ]
@@ -210,25 +208,21 @@ def _volatility(question: Question, tools: Toolbox) -> Steps:
         "A day's figure is the standard deviation of daily returns; a year's is that times the "
         "square root of 252 trading days."
     )
-    text = "\n\n".join([*notes, lead, markdown_table(header, body), method])
-    return FinanceAnswer(text, rows)
+    return FinanceAnswer([*paragraphs, lead, markdown_table(header, body), method], rows)
 
 
-def _history(question: Question, tools: Toolbox) -> Steps:
-    period, notes = _period(question, tools, (10, "day"))
-    yield from tools.think(f"Plan: call get_price_history {period.label} and show the closes.")
-    found: list[dict[str, Any]] = []
-    for ticker in question.tickers:
-        history = yield from tools.get_price_history(ticker, period.start, period.end)
-        found.append(history)
+def _history(question: Question, tools: Toolbox) -> FinanceAnswer:
+    period, paragraphs = _period(question, tools, (10, "day"))
+    tools.think(f"Plan: call get_price_history {period.label} and show the closes.")
+    found = [tools.get_price_history(t, period.start, period.end) for t in question.tickers]
     body = [[day, *(dollars(f["closes"][day]) for f in found)] for day in found[0]["closes"]]
     names = join_words([company(t) for t in question.tickers])
     table = markdown_table(["Day", *question.tickers], body)
-    text = "\n\n".join([*notes, f"Closes of {names} {period.label}:", table])
-    return FinanceAnswer(text, [_row(f) for f in found])
+    paragraphs += [f"Closes of {names} {period.label}:", table]
+    return FinanceAnswer(paragraphs, [_row(f) for f in found])
 
 
-_HANDLERS: Final[dict[str, Callable[[Question, Toolbox], Steps]]] = {
+_HANDLERS: Final[dict[str, Callable[[Question, Toolbox], FinanceAnswer]]] = {
     "price": _price,
     "change": _change,
     "compare": _compare,
@@ -238,18 +232,18 @@ _HANDLERS: Final[dict[str, Callable[[Question, Toolbox], Steps]]] = {
 }
 
 
-def _explain(ticker: str, day: date, tools: Toolbox) -> Generator[Event, None, str]:
-    """Analyse the move that led to ``day``; return Markdown."""
-    yield from tools.think(
+def _explain(ticker: str, day: date, tools: Toolbox) -> list[str]:
+    """Analyse the move that led to ``day``; return paragraphs."""
+    tools.think(
         "I have prices and no news, so I cannot know the cause. What I can tell: whether the move "
         "is unusual for the share, whether the others moved with it, and where the price stands. "
         f"For that I call get_price_history({ticker}) over a year, and compare on the day."
     )
     prices = tools.prices
     start = max(trailing(1, "year", day).start, prices.first_day)
-    year = yield from tools.get_price_history(ticker, start, day)
+    year = tools.get_price_history(ticker, start, day)
     days = prices.last_two(ticker, day)
-    market = yield from tools.compare(tuple(NAMES), min(days), max(days))
+    market = tools.compare(tuple(NAMES), min(days), max(days))
     average: float = market["average_change_percent"]
     moved = percent_change(days)
     own = moved - average
@@ -258,7 +252,7 @@ def _explain(ticker: str, day: date, tools: Toolbox) -> Generator[Event, None, s
     unusual = "an ordinary day" if size < 1.5 else "a large move" if size < 3 else "a rare move"
     close, low, high = year["last_close"], year["low"]["close"], year["high"]["close"]
     level = (close - low) / (high - low) * 100 if high > low else 50.0
-    yield from tools.think(
+    tools.think(
         f"The day's {percent(moved)} against a typical ±{typical:.1f}%: {unusual}. The ten "
         f"shares averaged {percent(average)}, so {percent(own)} is the share's own."
     )
@@ -274,23 +268,22 @@ def _explain(ticker: str, day: date, tools: Toolbox) -> Generator[Event, None, s
     shared = "with" if average * moved > 0 and abs(own) < abs(moved) else "against"
     if abs(own) > 2 * abs(average):
         shared = "mostly apart from"
-    return (
+    return [
         f"**Why?** I have prices and no news, so I can say how {company(ticker)} moved, not what "
-        "caused it:\n\n"
+        "caused it:",
         f"- **The day:** {up_or_down(moved)} {abs(moved):.1f}% is {unusual}; the "
         f"price typically moves by {typical:.1f}% a day.\n"
         f"- **The others:** the ten shares averaged {percent(average)} that day, so it moved "
         f"{shared} the group; {percent(own)} is its own.\n"
         f"- **The level:** {dollars(close)} lies {level:.0f}% of the way from the year's low "
-        f"({dollars(low)}) to its high ({dollars(high)}).\n\n"
-        + markdown_table(["", ticker, "All ten", "Points apart"], rows)
-    )
+        f"({dollars(low)}) to its high ({dollars(high)}).",
+        markdown_table(["", ticker, "All ten", "Points apart"], rows),
+    ]
 
 
-def _outside(question: Question) -> str:
+def _outside(question: Question, tools: Toolbox) -> str:
     """Return the answer for a time without any prices, an empty string for any other."""
-    prices = load_prices()
-    first, last = prices.first_day, prices.last_day
+    first, last = tools.prices.first_day, tools.prices.last_day
     if question.day is not None:
         is_before, is_after = question.day < first, question.day > last
         when = f"on {format_day(question.day)}"
@@ -335,30 +328,11 @@ def _row(found: dict[str, Any]) -> dict[str, Any]:
     return {**found, "price": found["last_close"], "date": found["end"], "currency": "USD"}
 
 
-def _share_table(shares: list[dict[str, Any]]) -> str:
-    body: list[list[str]] = []
-    for share in shares:
-        swing = share["yearly_volatility_percent"]
-        body.append(
-            [
-                NAMES[share["ticker"]],
-                share["ticker"],
-                dollars(share["first_close"]),
-                dollars(share["last_close"]),
-                percent(share["change_percent"]),
-                "–" if swing is None else f"{swing:.0f}%",
-            ]
-        )
-    header = ["Company", "Ticker", "First close", "Last close", "Change", "Volatility a year"]
-    return markdown_table(header, body, left=2)
-
-
-def _capabilities() -> str:
-    prices = load_prices()
+def _capabilities(tools: Toolbox) -> str:
+    first, last = format_day(tools.prices.first_day), format_day(tools.prices.last_day)
     return (
         f"I have sample prices of {join_words([company(t) for t in NAMES])}. They are daily closes "
-        f"from {format_day(prices.first_day)} to {format_day(prices.last_day)}. You can ask, for "
-        "example:\n\n"
+        f"from {first} to {last}. You can ask, for example:\n\n"
         "- What is the current NVDA stock price, and why?\n"
         "- How has Apple changed since March 2025?\n"
         "- Compare NVDA, AMD and Intel this year\n"
@@ -386,12 +360,12 @@ def suggest(question: Question) -> tuple[str, ...]:
     elif tickers:
         name = NAMES[tickers[0]]
         peer = NAMES["AMD" if tickers[0] == "NVDA" else "NVDA"]
-        asks = [f"Compare it with {peer}", f"How volatile is {name}?"]
+        more = [f"Compare it with {peer}", f"How volatile is {name}?"]
         if question.kind == "price" and not question.why:
-            candidates = ["And why?", *asks]
+            candidates = ["And why?", *more]
         elif question.kind in ("price", "volatility"):
-            candidates = [f"How has {name} changed over the past month?", *asks, *candidates]
+            candidates = [f"How has {name} changed over the past month?", *more, *candidates]
         else:
-            candidates = [*asks, *candidates]
+            candidates = [*more, *candidates]
     text = question.text.strip().casefold()
     return tuple([q for q in candidates if q.casefold() != text][:3])

@@ -46,41 +46,31 @@ class Question:
 
 
 def _words(*patterns: str) -> re.Pattern[str]:
-    joined = "|".join(patterns).replace(" ", r"\s+")
-    return re.compile(rf"(?<!\w)(?:{joined})(?!\w)", re.IGNORECASE)
+    return re.compile(rf"(?<!\w)(?:{'|'.join(patterns)})(?!\w)", re.IGNORECASE)
 
 
 # In order of precedence.
-_KINDS: Final[tuple[tuple[Kind, re.Pattern[str]], ...]] = (
-    (
-        "rank",
-        _words(r"best|worst|top|rank(?:ing|ed)?|gainers?|losers?|which stocks? (?:rose|lost)"),
+_KINDS: Final[dict[Kind, re.Pattern[str]]] = {
+    "rank": _words(r"best|worst|top|rank(?:ing|ed)?|gainers?|losers?|which stocks? (?:rose|lost)"),
+    "help": _words(r"what (?:can|do) you (?:do|know)|help|(?:what|which) (?:shares|companies) do"),
+    "volatility": _words(r"volatil\w*|risk\w*|swing\w*|fluctuat\w*|stable"),
+    "compare": _words(r"compar\w*|versus|vs\.?|against|better than"),
+    "history": _words(r"histor\w+|closes|daily prices"),
+    "change": _words(
+        r"chang\w*|mov(?:e|ed|es)|perform\w*|returns?|gain\w*|los(?:t|e|ses)|ris(?:e|en)|rose",
+        r"fall\w*|fell|drop\w*|grow\w*|trend\w*|doing|gone|up|down|highs?|lows?",
+        r"how (?:did|has|have|is|was)",
     ),
-    (
-        "help",
-        _words(r"what (?:can|do) you (?:do|know)|help|(?:what|which) (?:shares|companies) do"),
-    ),
-    ("volatility", _words(r"volatil\w*|risk\w*|swing\w*|fluctuat\w*|stable")),
-    ("compare", _words(r"compar\w*|versus|vs\.?|against|better than")),
-    ("history", _words(r"histor\w+|closes|daily prices")),
-    (
-        "change",
-        _words(
-            r"chang\w*|mov(?:e|ed|es)|perform\w*|returns?|gain\w*|los(?:t|e|ses)|ris(?:e|en)|rose",
-            r"fall\w*|fell|drop\w*|grow\w*|trend\w*|doing|gone|up|down|highs?|lows?",
-            r"how (?:did|has|have|is|was)",
-        ),
-    ),
-    ("price", _words(r"prices?|quotes?|worth|costs?|trad(?:es|ing)|close[ds]?|how much|stocks?")),
-    ("help", re.compile(r"^\W*(?:hi|hello|hey|thanks?)\b", re.IGNORECASE)),
-)
+    "price": _words(r"prices?|quotes?|worth|costs?|trad(?:es|ing)|close[ds]?|how much|stocks?"),
+}
 # Questions that prices do not answer.
 _REFUSED: Final = _words(
     r"will|predict\w*|forecast\w*|tomorrow|should (?:i|we)|recommend\w*|buy|sell|news|earnings?",
-    r"revenues?|dividends?|profits?|bitcoin|crypto\w*|nasdaq|live|intraday|correlat\w*|averag\w*",
-    r"[$€£] ?\d[\d,.]*|what would|if (?:i|we) (?:had|bought|sold)|q[1-4]|half(?: a)? year|\d{4}s",
-    r"\d+/\d+/\d+|all[ -]time|ever|haikus?|poems?|who (?:is|founded)",
+    r"revenues?|dividends?|profits?|bitcoin|live|intraday|correlat\w*|averag\w*|what would",
+    r"[$€£] ?\d[\d,.]*|q[1-4]|\d{4}s|\d+/\d+/\d+|all[ -]time|ever|half(?: a)? year",
+    r"if (?:i|we) (?:had|bought|sold)|haikus?|poems?|who (?:is|founded)",
 )
+_GREETING: Final = re.compile(r"\W*(?:hi|hello|hey|thanks?)\b", re.IGNORECASE)
 _WHY: Final = _words(r"why|reasons?|causes?|explain\w*|behind|drove|drives")
 _REFERENCE: Final = _words(r"it|its|that|them|they|their|these|those|both|the (?:two|other)")
 _ALL: Final = _words(r"everything|all (?:the )?(?:ten|shares|stocks)|each \w+|most \w+|least \w+")
@@ -88,177 +78,53 @@ _MORE: Final = re.compile(r"^\W*(?:and|also|plus|add|what about|how about)\b", r
 _NEEDS_COMPANY: Final = frozenset({"price", "change", "compare", "volatility", "history"})
 
 _ALIASES: Final = {
-    **{name.lower(): ticker for ticker, name in NAMES.items()},
-    **{ticker.lower(): ticker for ticker in NAMES},
+    **{alias.lower(): ticker for ticker, name in NAMES.items() for alias in (ticker, name)},
     "google": "GOOGL",
     "facebook": "META",
     "jpmorgan": "JPM",
 }
 _KNOWN: Final = re.compile(
-    r"(?<![\w.])\$?("
-    + "|".join(re.escape(a) for a in sorted(_ALIASES, key=len, reverse=True))
-    + r")(?:['’]s|s)?(?!\w)",
-    re.IGNORECASE,
+    rf"(?<![\w.])\$?({'|'.join(sorted(_ALIASES, reverse=True))})(?:['’]?s)?(?!\w)", re.IGNORECASE
 )
-# Capitals in the middle of a sentence: a ticker or a name, except for the words below.
-_NAME: Final = re.compile(r"(?<![\w'’/.])([A-Z][\w&]*(?:\.[A-Z])?)(?![\w/])")
-_ORDINARY: Final = frozenset(
-    re.findall(
-        r"\S+",
-        """
-        a ai all an and any are best but ceo compare did do does english explain for from has how i
-        in is it its json last me my no not now of on or please share show since stock tell than
-        that the their them these this those to u.s uk us usa usd versus vs was what when which who
-        why will with worst yes ytd
-        """,
-    )
-) | {name[:length].lower() for name in MONTHS for length in (3, 9)}
+# A word in capitals, or capitalized within a sentence, except for the words below.
+_NAME: Final = re.compile(
+    r"(?<![\w'’/.])[A-Z][A-Z&]*(?:\.[A-Z])?(?![\w/.'’])|(?<=[\w,] )[A-Z][a-z]+"
+)
+_ORDINARY: Final = _words(
+    r"a|ai|and|ceo|compare|explain|how|i|in|is|json|me|of|or|please|show|stock|the|uk|us|usa|usd",
+    r"vs|what|why|ytd",
+    *MONTHS,
+)
 
-
-def _companies(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return tickers in the order of mention, and names that look like companies without prices."""
-    tickers = tuple(dict.fromkeys(_ALIASES[m[1].lower()] for m in _KNOWN.finditer(text)))
-    rest = _KNOWN.sub("_", text)
-    unknown: list[str] = []
-    for match in () if text.isupper() else _NAME.finditer(rest):
-        begins_sentence = re.search(r"(?:^|[.?!:])\W*$", rest[: match.start(1)])
-        is_name = match[1].isupper() or not begins_sentence
-        if is_name and match[1].lower() not in _ORDINARY:
-            unknown.append(match[1])
-    return tickers, tuple(dict.fromkeys(unknown))
-
-
-_NUMBER_WORDS: Final = [
-    "a an one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-]
-_NUMBERS: Final = {w: n for n, words in enumerate(_NUMBER_WORDS, 1) for w in words.split()}
-_NUMBER: Final = r"(\d{1,4}|" + "|".join(_NUMBERS) + r")"
+_NUMBERS: Final = tuple(
+    re.findall(r"\w+", "a one two three four five six seven eight nine ten")
+)  # by value, and "a" for one
+_COUNT: Final = rf"(\d{{1,4}}|(?:{'|'.join(_NUMBERS)})\b)"
 _UNIT: Final = r"(day|week|month|quarter|year)s?\b"
-_MONTH_NUMBERS: Final = {
-    name[:length].lower(): number for number, name in enumerate(MONTHS, 1) for length in (3, 9)
-}
-_MONTH: Final = r"(?:" + "|".join(sorted(_MONTH_NUMBERS, key=len, reverse=True)) + r")\b"
-_YEAR: Final = r"(?:19|20)\d\d\b"
-_DAY: Final = (
-    rf"\d{{4}}-\d\d-\d\d|\d{{1,2}} {_MONTH}(?: {_YEAR})?|{_MONTH} \d{{1,2}}\b(?:,? {_YEAR})?"
+_DATE: Final = re.compile(
+    r"(\d{4}-\d\d-\d\d)"
+    r"|(?:\b(\d{1,2}) |\b(?:in|since|on|from|to) |\b(?=[a-z]+ \d{4}))"  # before a month
+    rf"({'|'.join(MONTHS).lower()})\b(?: (\d{{4}}))?"
+    r"|(?<![\w$.,/-])((?:19|20)\d\d)\b"
 )
-_DATE: Final = rf"({_DAY}|(?:last )?{_MONTH}(?: {_YEAR})?|{_YEAR})"
-
-
-def trailing(count: int, unit: str, today: date) -> Period:
-    """Return the last ``count`` days, weeks, months, quarters or years up to ``today``."""
-    size = unit if count == 1 else f"{count} {unit}s"
-    return Period(_back(today, count, unit), today, f"over the past {size}")
-
-
-def find_time(text: str, today: date) -> tuple[date | None, Period | None]:
-    """Return the single day or the period that ``text`` names, None for the other or for both."""
-    text = re.sub(r"(?<=\d)(?:st|nd|rd|th)\b", "", " ".join(text.lower().split()))
-    if found := re.search(rf"\b{_NUMBER} {_UNIT} ago\b", text):
-        return _back(today, _count(found[1]), found[2]), None
-    if "yesterday" in text:
-        return today - timedelta(days=1), None
-    if found := re.search(rf"\b(?:from|between) {_DATE} (?:to|until|and) {_DATE}", text):
-        first, last = _parse_date(found[1], today), _parse_date(found[2], today)
-        if first is None or last is None or first[0] > last[1]:
-            return None, None
-        label = f"from {format_day(first[0])} to {format_day(last[1])}"
-        return None, Period(first[0], last[1], label)
-    found = re.search(rf"\b(?:since|from|after) (?:the )?{_DATE}", text)
-    if found and (span := _parse_date(found[1], today)):
-        return None, Period(span[0], max(span[0], today), f"since {format_day(span[0])}")
-    if found := re.search(rf"\b(?:last|past|previous|in an?|over an?) {_NUMBER}? ?{_UNIT}", text):
-        return None, trailing(_count(found[1] or "one") or 1, found[2], today)
-    if found := re.search(rf"\b(?!an? ){_NUMBER}[ -]{_UNIT}", text):
-        return None, trailing(_count(found[1]) or 1, found[2], today)
-    if found := re.search(rf"\bthis {_UNIT}|\b(ytd|year to date)\b", text):
-        return None, _current(found[1] or "year", today)
-    found = re.search(rf"\b(?:in|on|at|during|for) (?:the )?{_DATE}", text) or re.search(
-        rf"(?<![\w$.,/-])(\d{{4}}-\d\d-\d\d|(?:\d{{1,2}} )?{_MONTH} {_YEAR}|{_YEAR})", text
-    )
-    span = _parse_date(found[1], today) if found else None
-    if span is None:
-        return None, None
-    start, end = span
-    if start == end:
-        return start, None
-    is_year = (end - start).days > 31
-    label = f"in {start.year}" if is_year else f"in {MONTHS[start.month - 1]} {start.year}"
-    # A period begins with the close before its first day.
-    return None, Period(start - timedelta(days=1), end, label)
-
-
-def _current(unit: str, today: date) -> Period:
-    begin = {
-        "year": date(today.year, 1, 1),
-        "quarter": date(today.year, 3 * ((today.month - 1) // 3) + 1, 1),
-        "month": today.replace(day=1),
-        "week": today - timedelta(days=today.weekday()),
-        "day": today,
-    }[unit]
-    return Period(begin - timedelta(days=1), today, f"this {unit}")
-
-
-def _parse_date(text: str, today: date) -> tuple[date, date] | None:
-    """Return the first and the last day of a date, None if there is no such date."""
-    try:
-        if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
-            day = date.fromisoformat(text)
-            return day, day
-        year, month = re.search(_YEAR, text), re.search(_MONTH, text)
-        if month is None:
-            return date(int(text), 1, 1), date(int(text), 12, 31)
-        number = re.search(r"\b\d{1,2}\b", text)
-        first = date(
-            int(year[0]) if year else today.year,
-            _MONTH_NUMBERS[month[0]],
-            int(number[0]) if number else 1,
-        )
-        if not year and first > today:
-            first = first.replace(year=today.year - 1)
-        last = calendar.monthrange(first.year, first.month)[1]
-        return first, first if number else first.replace(day=last)
-    except ValueError:
-        return None
-
-
-def _count(text: str) -> int:
-    return int(text) if text.isdigit() else _NUMBERS[text]
-
-
-def _back(today: date, count: int, unit: str) -> date:
-    try:
-        if unit in ("day", "week"):
-            return today - timedelta(days=count * (7 if unit == "week" else 1))
-        months = count * {"month": 1, "quarter": 3, "year": 12}[unit]
-        year, month = divmod(today.year * 12 + today.month - 1 - months, 12)
-        last = calendar.monthrange(year, month + 1)[1]
-        return date(year, month + 1, min(today.day, last))
-    except (OverflowError, ValueError):
-        return date.min
 
 
 def parse_question(prompt: str, earlier: Sequence[str], today: date) -> Question:
     """Return the parsed prompt; ``earlier`` are the user's previous messages, oldest first."""
-    before: Question | None = None
-    for text in earlier:
-        before = _complete(_parse(text, today), before)
-    return _complete(_parse(prompt, today), before)
+    question: Question | None = None
+    for text in (*earlier, prompt):
+        question = _complete(_parse(text, today), question)
+    assert question is not None
+    return question
 
 
 def _parse(text: str, today: date) -> Question:
-    tickers, unknown = _companies(text)
-    kinds: list[Kind] = [name for name, pattern in _KINDS if pattern.search(text)]
-    kind = kinds[0] if kinds else "unknown"
+    tickers = tuple(dict.fromkeys(_ALIASES[m[1].lower()] for m in _KNOWN.finditer(text)))
+    names = [] if text.isupper() else _NAME.findall(_KNOWN.sub("_", text))
+    unknown = tuple(dict.fromkeys(n for n in names if not _ORDINARY.fullmatch(n)))
+    kinds: list[Kind] = [kind for kind, pattern in _KINDS.items() if pattern.search(text)]
+    kinds.append("help" if _GREETING.match(text) else "unknown")
+    kind = kinds[0]
     day, period = find_time(text, today)
     if kind in ("price", "unknown") and period is not None:
         kind = "change"
@@ -285,13 +151,13 @@ def _complete(question: Question, before: Question | None) -> Question:
     more = _MORE.search(question.text) is not None
     if question.is_refused:
         # The companies are remembered for the next question.
-        return replace(
-            question, kind="unknown", tickers=tickers or (before.tickers if before else ())
-        )
+        known = before.tickers if before is not None else ()
+        return replace(question, kind="unknown", tickers=tickers or known)
     if before is not None and before.tickers:
-        if not tickers and not question.unknown and kind in _NEEDS_COMPANY:
+        names_none = not tickers and not question.unknown
+        if names_none and kind in _NEEDS_COMPANY:
             tickers, continues = before.tickers, True
-        elif not tickers and not question.unknown and kind == "unknown" and why:
+        elif names_none and kind == "unknown" and why:
             return replace(before, text=question.text, why=True, continues=True)
         elif kind == "compare" and (len(tickers) == 1 or _REFERENCE.search(question.text)):
             tickers, continues = (*before.tickers, *tickers), True
@@ -313,3 +179,81 @@ def _complete(question: Question, before: Question | None) -> Question:
     return replace(
         question, kind=kind, tickers=tickers, period=period, why=why, continues=continues
     )
+
+
+def find_time(text: str, today: date) -> tuple[date | None, Period | None]:
+    """Return the single day or the period that ``text`` names, None for the other or for both."""
+    text = " ".join(text.lower().split())
+    if found := re.search(rf"\b{_COUNT} {_UNIT} ago\b", text):
+        return trailing(_count(found[1]), found[2], today).start, None
+    if "yesterday" in text:
+        return today - timedelta(days=1), None
+    found = re.search(rf"\b(?:over |(?!an? )){_COUNT}[ -]{_UNIT}|\b(?:last|past) {_UNIT}", text)
+    if found:
+        return None, trailing(_count(found[1] or "one"), found[2] or found[3], today)
+    if found := re.search(rf"\bthis {_UNIT}|\b(ytd|year to date)\b", text):
+        return None, _current(found[1] or "year", today)
+    matches = list(_DATE.finditer(text))
+    try:
+        spans = [_span(match, today) for match in matches]
+    except ValueError:  # there is no such date
+        return None, None
+    if not spans:
+        return None, None
+    start, end = spans[0]
+    if re.search(r"\b(?:since|after) ", text):
+        return None, Period(start, max(start, today), f"since {format_day(start)}")
+    if len(spans) > 1:
+        end = spans[-1][1]
+        label = f"from {format_day(start)} to {format_day(end)}"
+        return None, Period(start, end, label) if start <= end else None
+    if start == end:
+        return start, None
+    is_year = matches[0][3] is None
+    label = f"in {start.year}" if is_year else f"in {MONTHS[start.month - 1]} {start.year}"
+    # A period begins with the close before its first day.
+    return None, Period(start - timedelta(days=1), end, label)
+
+
+def trailing(count: int, unit: str, today: date) -> Period:
+    """Return the last ``count`` days, weeks, months, quarters or years up to ``today``."""
+    label = f"over the past {unit if count == 1 else f'{count} {unit}s'}"
+    if unit in ("day", "week"):
+        return Period(today - timedelta(days=count * (7 if unit == "week" else 1)), today, label)
+    months = count * {"month": 1, "quarter": 3, "year": 12}[unit]
+    year, month = divmod(today.year * 12 + today.month - 1 - months, 12)
+    if year < 1:
+        return Period(date.min, today, label)
+    last = calendar.monthrange(year, month + 1)[1]
+    return Period(date(year, month + 1, min(today.day, last)), today, label)
+
+
+def _current(unit: str, today: date) -> Period:
+    begin = {
+        "year": date(today.year, 1, 1),
+        "quarter": date(today.year, 3 * ((today.month - 1) // 3) + 1, 1),
+        "month": today.replace(day=1),
+        "week": today - timedelta(days=today.weekday()),
+        "day": today,
+    }[unit]
+    return Period(begin - timedelta(days=1), today, f"this {unit}")
+
+
+def _span(match: re.Match[str], today: date) -> tuple[date, date]:
+    """Return the first and the last day of a date."""
+    iso, number, month, year, only_year = match.groups()
+    if iso:
+        day = date.fromisoformat(iso)
+        return day, day
+    if only_year:
+        return date(int(only_year), 1, 1), date(int(only_year), 12, 31)
+    names = [name.lower() for name in MONTHS]
+    first = date(int(year or today.year), names.index(month) + 1, int(number or 1))
+    if not year and first > today:
+        first = first.replace(year=today.year - 1)
+    last = calendar.monthrange(first.year, first.month)[1]
+    return first, first if number else first.replace(day=last)
+
+
+def _count(text: str) -> int:
+    return int(text) if text.isdigit() else max(_NUMBERS.index(text), 1)

@@ -14,25 +14,25 @@ Schema = Mapping[str, Any]
 
 _MISSING: Final = object()
 _MAX_DEPTH: Final = 20
-# Patterns of a property's name in snake case, with the fact that it names; the first match counts.
-_FACTS: Final = (
-    (r"ticker|symbol", "ticker"),
-    (r"name|company", "name"),
-    (r"sample", "sample_data"),
-    (r"prev|before", "previous_close"),
-    (r"^is_up$", "is_up"),
-    (r"volatil|risk", "volatility"),
-    (r"absolute|change_usd", "change"),
-    (r"percent|pct|change|return", "change_percent"),
-    (r"date|^day$", "date"),
-    (r"price|close|quote|value", "price"),
-    (r"currency", "currency"),
-    (r"direction|trend", "direction"),
-    (r"^rank", "rank"),
-    (r"count", "count"),
-    (r"note", "note"),
-    (r"summary|answer|text|message|reason|analysis|conclusion|result", "summary"),
-)
+# Facts, each with the words of a property's name that it answers; the first match counts.
+_FACTS: Final = {
+    "ticker": "ticker|symbol",
+    "name": "name|company",
+    "sample_data": "sample",
+    "previous_close": "prev|before",
+    "is_up": "^is_up$",
+    "volatility": "volatil|risk",
+    "change": "absolute|change_usd",
+    "change_percent": "percent|pct|change|return",
+    "date": "date|^day$",
+    "price": "price|close|quote|value",
+    "currency": "currency",
+    "direction": "direction|trend",
+    "rank": "^rank",
+    "count": "count",
+    "note": "note",
+    "summary": "summary|answer|text|message|reason|analysis|conclusion|result",
+}
 
 
 def fill_schema(schema: Schema, answer: FinanceAnswer) -> str:
@@ -40,13 +40,18 @@ def fill_schema(schema: Schema, answer: FinanceAnswer) -> str:
 
     A property without a fact is left out, a required string becomes "not available".
     """
+    text = "\n\n".join(answer.paragraphs)
     common: dict[str, Any] = {
-        "summary": _plain(answer.text.partition("\n\n|")[0]),
+        "summary": _plain(text.partition("\n\n|")[0]),
         "sample_data": True,
         "note": _plain(closing_line()),
         "count": len(answer.rows),
     }
-    rows = [common | _with_direction(row) for row in answer.rows]
+    rows = [common | row for row in answer.rows]
+    for row in rows:
+        if (change := row.get("change_percent")) is not None:
+            row["direction"] = up_or_down(change)
+            row["is_up"] = row["direction"] == "up"
     value = _Filler(schema, rows).fill(schema, "", rows[0] if rows else common)
     return json.dumps({} if value is _MISSING else value, ensure_ascii=False, indent=2)
 
@@ -60,14 +65,16 @@ class _Filler:
         """Return a value for ``schema``, or `_MISSING`."""
         if depth > _MAX_DEPTH:
             return _MISSING
-        schema = self._resolve(schema)
-        if options := cast("list[Schema]", schema.get("anyOf") or schema.get("oneOf") or []):
-            for option in options:
-                value = self.fill(option, name, facts, depth + 1)
-                if value is not _MISSING and value is not None:
-                    return value
-            return None if {"type": "null"} in options else _MISSING
-        fact = _fact_of(name, facts)
+        depth += 1
+        if "$ref" in schema:
+            return self.fill(self._target(schema["$ref"]), name, facts, depth)
+        if options := cast("list[Schema]", schema.get("anyOf") or schema.get("oneOf")):
+            values = [self.fill(option, name, facts, depth) for option in options]
+            known = [v for v in values if v is not _MISSING and v is not None]
+            return known[0] if known else None if None in values else _MISSING
+        snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+        key = next((fact for fact, pattern in _FACTS.items() if re.search(pattern, snake)), "")
+        fact: Any = facts.get(key)
         if "enum" in schema:
             return fact if fact in schema["enum"] else _MISSING
         match schema.get("type"):
@@ -75,16 +82,17 @@ class _Filler:
                 return self._object(schema, facts, depth)
             case "array":
                 # "prices" are one "price" of each row.
-                single = name.removesuffix("s")
-                items = cast("Schema", schema.get("items", {}))
-                values = [self.fill(items, single, row, depth + 1) for row in self._rows]
+                items, single = cast("Schema", schema.get("items", {})), name.removesuffix("s")
+                values = [self.fill(items, single, row, depth) for row in self._rows]
                 return [v for v in values if v is not _MISSING]
-            case "string" if fact is not _MISSING:
+            case "string" if fact is not None:
                 return fact if isinstance(fact, str) else json.dumps(fact)
-            case "number" | "integer" as kind if type(fact) in (int, float):
-                return round(fact) if kind == "integer" else round(fact, 2)
             case "boolean" if isinstance(fact, bool):
                 return fact
+            case "integer" if isinstance(fact, int | float) and not isinstance(fact, bool):
+                return round(fact)
+            case "number" if isinstance(fact, int | float) and not isinstance(fact, bool):
+                return round(fact, 2)
             case "null":
                 return None
             case _:
@@ -92,40 +100,22 @@ class _Filler:
 
     def _object(self, schema: Schema, facts: dict[str, Any], depth: int) -> dict[str, Any]:
         properties = cast("dict[str, Schema]", schema.get("properties", {}))
-        filled = {key: self.fill(inner, key, facts, depth + 1) for key, inner in properties.items()}
-        for key in cast("list[str]", schema.get("required", [])):
+        required = cast("list[str]", schema.get("required", []))
+        filled: dict[str, Any] = {}
+        for key, inner in properties.items():
+            value = self.fill(inner, key, facts, depth)
             # Better than an answer that the caller's schema rejects; no number is ever invented.
-            if (
-                filled.get(key) is _MISSING
-                and self._resolve(properties[key]).get("type") == "string"
-            ):
-                filled[key] = "not available"
-        return {key: value for key, value in filled.items() if value is not _MISSING}
+            if value is _MISSING and key in required and inner.get("type") == "string":
+                value = "not available"
+            if value is not _MISSING:
+                filled[key] = value
+        return filled
 
-    def _resolve(self, schema: Schema) -> Schema:
-        for _ in range(_MAX_DEPTH):
-            target = schema.get("$ref")
-            if not isinstance(target, str):
-                return schema
-            found: Any = self._root
-            for step in target.removeprefix("#/").split("/"):
-                found = cast("Schema", found).get(step, {}) if isinstance(found, Mapping) else {}
-            schema = cast("Schema", found)
-        return {}
-
-
-def _with_direction(row: dict[str, Any]) -> dict[str, Any]:
-    if (change := row.get("change_percent")) is None:
-        return row
-    direction = up_or_down(change)
-    return row | {"direction": direction, "is_up": direction == "up"}
-
-
-def _fact_of(name: str, facts: dict[str, Any]) -> Any:
-    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
-    key = next((fact for pattern, fact in _FACTS if re.search(pattern, snake)), "")
-    fact = facts.get(key)
-    return _MISSING if fact is None else fact
+    def _target(self, reference: str) -> Schema:
+        found: Any = self._root
+        for step in reference.removeprefix("#/").split("/"):
+            found = cast("Schema", found).get(step, {}) if isinstance(found, Mapping) else {}
+        return cast("Schema", found)
 
 
 def _plain(markdown: str) -> str:

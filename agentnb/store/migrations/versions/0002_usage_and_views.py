@@ -2,7 +2,8 @@
 
 The views have the columns of the tables of the same names in Python: times as timestamps (in SQLite
 text in UTC, which its date functions read), durations in seconds.  SQLite refuses some changes of a
-table that a view reads: a later migration drops and recreates the views.
+table that a view reads: a later migration drops and recreates the views.  The view `runs` follows
+the columns of a record and is created by `upgrade` after the last migration.
 """
 
 from collections.abc import Callable
@@ -41,7 +42,6 @@ def upgrade() -> None:
     op.create_index("ix_run_run_id_platform", "run", ["run_id", "platform"])
     moment = _text_in_utc if op.get_bind().dialect.name == "sqlite" else _timestamp
     for name, select in (
-        ("runs", _runs(moment)),
         ("tool_calls", _tool_calls(moment)),
         ("sessions", _sessions(moment)),
     ):
@@ -62,26 +62,6 @@ def _timestamp(micros: str) -> str:
 def _seconds(micros: str) -> str:
     # A plain division would be a decimal number in PostgreSQL.
     return f"CAST({micros} AS DOUBLE PRECISION) / 1000000"
-
-
-def _runs(moment: Callable[[str], str]) -> str:
-    return f"""
-        SELECT
-          coalesce(r.run_id, r.key) AS run_id,
-          r.session_id, r.platform, r.agent, r.model, r.user_name, r.status,
-          c.prompt, c.text,
-          {moment("r.started_at")} AS started_at,
-          {moment("r.finished_at")} AS finished_at,
-          {_seconds("r.duration")} AS duration,
-          {_seconds("r.first_token")} AS time_to_first_token,
-          r.input_tokens, r.output_tokens, r.total_tokens, r.cached_tokens, r.reasoning_tokens,
-          r.cost_usd,
-          CASE WHEN r.cost_usd IS NOT NULL THEN 'platform' END AS cost_source,
-          r.tool_calls, r.tool_errors, r.error, r.error_code, r.error_class, r.source,
-          r.key AS local_id,
-          c.remote
-        FROM run AS r LEFT JOIN content AS c ON c.run = r.key
-    """
 
 
 def _tool_calls(moment: Callable[[str], str]) -> str:
