@@ -82,7 +82,6 @@ def opened() -> Generator[Bench, None, None]:
             )
             context = browser.new_context(viewport={"width": 1000, "height": 900})
             context.set_default_timeout(WAIT_MS)
-            server.log_in(context)
             page = NotebookPage(context.new_page(), server, "lab")
             wire = Wire(page.page)
             yield Bench(context, server, page, wire, Opener(page, server))

@@ -10,7 +10,7 @@ import bootstrap
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
-from tests.ui.frontend import WINDOW, Name, NotebookPage
+from tests.ui.frontend import WINDOW, Name, NotebookPage, Theme
 from tests.ui.marimo_page import MarimoOpener
 from tests.ui.opener import Opener
 from tests.ui.server import JupyterServer
@@ -89,12 +89,11 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 
 @pytest.fixture(scope="package")
-def loaded(context: BrowserContext, server: JupyterServer) -> Iterator[dict[Name, NotebookPage]]:
-    """Hold at most one page for each frontend, which takes seconds to load."""
-    server.log_in(context)
-    pages: dict[Name, NotebookPage] = {}
+def loaded(frontend: Name) -> Iterator[list[NotebookPage]]:
+    """Hold at most one page that has loaded the frontend, which takes seconds."""
+    pages: list[NotebookPage] = []
     yield pages
-    for page in pages.values():
+    for page in pages:
         page.page.close()
 
 
@@ -104,40 +103,37 @@ def page(
     context: BrowserContext,
     server: JupyterServer,
     frontend: Name,
-    loaded: dict[Name, NotebookPage],
+    loaded: list[NotebookPage],
 ) -> Iterator[NotebookPage]:
     """An empty page; its notebook and all kernels end with the test.
 
-    A test marked ``fresh_page`` loads the frontend for itself.  Tests of a module that are marked
-    ``shared_kernel`` use one notebook and one kernel after each other, if the one before passed.
+    A test marked ``fresh_page`` loads the frontend anew, and so does the one after it.
     """
-    node = request.node
-    is_fresh = node.get_closest_marker("fresh_page") is not None
-    sharing = None if node.get_closest_marker("shared_kernel") is None else node.path
-    for other in loaded.values():
-        if other.shared_by and (other.shared_by != sharing or other.frontend != frontend):
-            other.close_notebook()
-            server.end_kernels()
-    if is_fresh or frontend not in loaded:
-        made = NotebookPage(context.new_page(), server, frontend)
-    else:
-        made = loaded.pop(frontend)
+    is_fresh = request.node.get_closest_marker("fresh_page") is not None
+    if is_fresh or not loaded:
+        while loaded:
+            loaded.pop().page.close()
+        loaded.append(NotebookPage(context.new_page(), server, frontend))
+    made = loaded.pop()
     yield made
-    if is_fresh or node.stash.get(FAILED, False):
-        made.use_light_theme()
+    if is_fresh or request.node.stash.get(FAILED, False):
         made.page.close()
     else:
-        loaded[frontend] = made
-        if sharing is not None:
-            made.shared_by = sharing
-            return
         made.close_notebook()
+        loaded.append(made)
     server.end_kernels()
 
 
 @pytest.fixture
 def notebook(page: NotebookPage, server: JupyterServer) -> Opener:
     return Opener(page, server)
+
+
+@pytest.fixture
+def theme(request: pytest.FixtureRequest, page: NotebookPage) -> Iterator[Theme]:
+    """The theme to look at; a setting that lives on in the server, so it is set back."""
+    yield request.param
+    page.theme("light")
 
 
 @pytest.fixture

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -68,11 +67,8 @@ class NotebookPage:
         self.complaints: list[str] = []
         #: Whether the frontend has loaded and shows no notebook.
         self.is_empty = False
-        #: The tests that use the open notebook and its kernel one after the other.
-        self.shared_by: Path | None = None
         self._server = server
         self._path = Path()  # of the notebook that is open
-        self._theme: Theme = "light"
         page.on("console", lambda said: self._note(said.type, said.text))
         page.on("pageerror", lambda error: self._note("error", str(error)))
         page.on("dialog", lambda dialog: dialog.accept())
@@ -101,13 +97,12 @@ class NotebookPage:
 
     def _address(self) -> str:
         place = self._path.relative_to(self._server.root).as_posix()
-        # Pages that share a workspace would not leave it to each other.
         base = (
-            f"lab/workspaces/{self._path.parent.name}/tree/{place}?reset"
+            f"lab/workspaces/{self._path.stem}/tree/{place}?reset&"
             if self.frontend == "lab"
-            else f"notebooks/{place}"
+            else f"notebooks/{place}?"
         )
-        return f"{self._server.url}{base}"
+        return f"{self._server.url}{base}token={self._server.token}"
 
     def reload(self) -> None:
         """Load the page again, as a reader does who pressed F5; the kernel goes on."""
@@ -121,13 +116,12 @@ class NotebookPage:
 
     def close_notebook(self) -> None:
         """Close what is open, so that the next test finds the frontend loaded."""
-        self.reset_looks()
+        self.resize(*WINDOW)
         self.page.evaluate(_CLOSE)
         self.page.wait_for_function(f"() => {{ {_PANEL} return !panel; }}")
         self.foreign.clear()
         self.complaints.clear()
         self.is_empty = True
-        self.shared_by = None
 
     def _settle(self, *, kernel: bool) -> None:
         if not kernel:
@@ -139,23 +133,6 @@ class NotebookPage:
             self.until_idle()
         # What Jupyter complains of while it loads is its own affair.
         self.complaints.clear()
-
-    def refill(self, cells: Sequence[str]) -> None:
-        """Put these cells below the first one, in place of all others; the kernel goes on."""
-        self.reset_looks()
-        self._panel(
-            f"""
-            const notebook = panel.content.model.sharedModel;
-            const cells = {json.dumps(cells)}.map((source) =>
-              ({{ cell_type: 'code', source, metadata: {{}}, outputs: [] }}));
-            notebook.transact(() => {{
-              notebook.deleteCellRange(1, notebook.cells.length);
-              notebook.insertCells(1, cells);
-            }});
-            """
-        )
-        self._settle(kernel=True)
-        self.foreign.clear()
 
     # -- running ---------------------------------------------------------------------------------
 
@@ -285,25 +262,6 @@ class NotebookPage:
         )
         light = str(theme == "light").lower()
         expect(self.page.locator("body")).to_have_attribute("data-jp-theme-light", light)
-        self._theme = theme
-
-    def looks(self, *looks: tuple[Theme, int], height: int) -> Iterator[tuple[Theme, int]]:
-        """Give the page each theme and width in turn, of which at least one is different."""
-        for theme, width in looks:
-            if theme != self._theme:
-                self.theme(theme)
-            self.resize(width, height)
-            yield theme, width
-
-    def reset_looks(self) -> None:
-        """Return to the light theme and the usual size."""
-        self.resize(*WINDOW)
-        self.use_light_theme()
-
-    def use_light_theme(self) -> None:
-        """Switch back from the dark theme, a setting that lives on in the server."""
-        if self._theme != "light":
-            self.theme("light")
 
     def resize(self, width: int, height: int) -> None:
         """Give the window this size in pixels; a narrow one shows no side bar."""

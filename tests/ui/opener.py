@@ -24,13 +24,6 @@ class Opener:
         self._server = server
 
     def __call__(self, *cells: str) -> NotebookPage:
-        if self._page.shared_by is not None:
-            for left in self._page.path.parent.iterdir():
-                if left.is_file() and left.suffix not in (".py", ".ipynb"):
-                    left.unlink()
-            self._page.refill(cells)
-            self._page.run(0)
-            return self._page
         path = self.write(*cells)
         # It starts while the page loads.
         self._server.start_kernel(path)

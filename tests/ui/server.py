@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Any
 from urllib.request import ProxyHandler, Request, build_opener
 
-from playwright.sync_api import BrowserContext
-
 from tests.patience import looks
 
 _START_S = 120
@@ -96,13 +94,6 @@ class JupyterServer:
         server = cls(process, root, _url(process, info, log), token, environment)
         server.until_it_answers()
         return server
-
-    def log_in(self, context: BrowserContext) -> None:
-        """Let the pages of a browser in.
-
-        Once: another login would replace the cookies of the pages that are open.
-        """
-        context.request.get(f"{self.url}tree?token={self.token}")
 
     def until_it_answers(self) -> None:
         end = time.monotonic() + _START_S

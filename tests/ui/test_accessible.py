@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import Locator, expect
+import pytest
+from playwright.sync_api import expect
 
 from tests.ui.axe import complain, violations
-from tests.ui.frontend import NotebookPage
+from tests.ui.frontend import NotebookPage, Theme
 from tests.ui.opener import Opener
 
 # The live views stay after the ends of their runs: nothing static takes their places.
@@ -18,18 +19,17 @@ CELLS = (
 )
 
 
-def test_a_run_is_accessible_in_each_state(page: NotebookPage, notebook: Opener) -> None:
+@pytest.mark.parametrize("theme", ["light", "dark"], indirect=True)
+def test_a_run_is_accessible_in_each_state(
+    theme: Theme, page: NotebookPage, notebook: Opener
+) -> None:
     notebook(*CELLS)
+    page.theme(theme)
     page.resize(1000, 1600)
     for cell in range(1, 6):
         page.run(cell)
     report, failing, endless = (page.view(cell) for cell in (1, 2, 3))
     found: dict[str, list[str]] = {}
-
-    def look(state: str, *views: Locator, static: bool = False) -> None:
-        for theme, _ in page.looks(("light", 1000), ("dark", 1000), height=1600):
-            told = [one for view in views for one in violations(view, static=static)]
-            found[f"{state}, {theme}"] = told
 
     # Running
     page.release("tools")
@@ -37,7 +37,7 @@ def test_a_run_is_accessible_in_each_state(page: NotebookPage, notebook: Opener)
     report.get_by_text("get_figures").click()
     report.get_by_text("compare_with").click()
     expect(endless.get_by_role("log")).to_contain_text("What was said")
-    look("running", report, endless)
+    found["running"] = violations(report) + violations(endless)
 
     # Ended
     for name in ("answer", "end", "fail"):
@@ -45,11 +45,11 @@ def test_a_run_is_accessible_in_each_state(page: NotebookPage, notebook: Opener)
     endless.get_by_role("button", name="Stop").click()
     for name, view in (("completed", report), ("failed", failing), ("cancelled", endless)):
         expect(view).to_have_attribute("data-status", name)
-        look(name, view)
+        found[name] = violations(view)
 
     # What is left in the file
     for name, cell in (("completed, static", 4), ("failed, static", 5)):
         expect(page.static(cell)).to_be_visible()
-        look(name, page.static(cell), static=True)
+        found[name] = violations(page.static(cell), static=True)
 
     complain(found)

@@ -43,12 +43,12 @@ class Run:
 
 
 @pytest.mark.parametrize(
-    ("frontend", "themes"),
-    [("lab", ["light", "dark"]), ("notebook7", ["light"])],
-    indirect=["frontend"],
+    ("frontend", "theme"),
+    [("lab", "light"), ("lab", "dark"), ("notebook7", "light")],
+    indirect=True,
 )
 def test_charts_are_drawn_without_a_network(
-    themes: list[Theme], page: NotebookPage, notebook: Opener, shot: Shot
+    theme: Theme, page: NotebookPage, notebook: Opener, shot: Shot
 ) -> None:
     notebook(
         _TABLE,
@@ -58,28 +58,9 @@ def test_charts_are_drawn_without_a_network(
         "charts.cost(runs) & charts.errors(runs)",
         "charts.usage(runs[:0])",
     )
+    page.theme(theme)
     page.resize(1000, 2600)
     page.run(1)
-    for theme in themes:
-        page.theme(theme)
-        draw(page, theme, shot)
-    # What is pointed at tells its figures.
-    bars = page.output(2).locator(".vega-embed canvas")
-    size = bars.bounding_box()
-    assert size is not None
-    tooltip = page.page.locator("#vg-tooltip-element")
-    # Where a bar stands is the layout's affair: go along above the axis until one is met.
-    for step in range(4, 19):
-        bars.hover(position={"x": size["width"] * step / 20, "y": size["height"] * 0.8})
-        page.page.wait_for_timeout(100)
-        if tooltip.filter(has_text="Tokens").count():
-            break
-    expect(tooltip).to_contain_text("Tokens")
-    assert page.foreign == []
-    assert page.complaints == []
-
-
-def draw(page: NotebookPage, theme: Theme, shot: Shot) -> None:
     for cell, title in (
         (2, "Tokens by day and agent"),
         (3, "Latency by agent"),
@@ -97,3 +78,17 @@ def draw(page: NotebookPage, theme: Theme, shot: Shot) -> None:
         assert box["width"] > 300
         assert box["height"] > 40
         shot(page.output(cell), f"charts-{cell}-{theme}")
+    # What is pointed at tells its figures.
+    bars = page.output(2).locator(".vega-embed canvas")
+    size = bars.bounding_box()
+    assert size is not None
+    tooltip = page.page.locator("#vg-tooltip-element")
+    # Where a bar stands is the layout's affair: go along above the axis until one is met.
+    for step in range(4, 19):
+        bars.hover(position={"x": size["width"] * step / 20, "y": size["height"] * 0.8})
+        page.page.wait_for_timeout(100)
+        if tooltip.filter(has_text="Tokens").count():
+            break
+    expect(tooltip).to_contain_text("Tokens")
+    assert page.foreign == []
+    assert page.complaints == []

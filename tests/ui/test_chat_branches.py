@@ -11,7 +11,6 @@ from tests.ui.opener import Opener
 pytestmark = pytest.mark.parametrize("frontend", ["lab"], indirect=True)
 
 
-@pytest.mark.shared_kernel
 def test_earlier_questions_have_versions(notebook: Opener) -> None:
     page = notebook(
         "chat = agentnb.chat(Guide)\nchat", "print([m['content'] for m in chat.messages[::2]])"
@@ -66,7 +65,6 @@ def test_earlier_questions_have_versions(notebook: Opener) -> None:
     assert page.complaints == []
 
 
-@pytest.mark.shared_kernel
 def test_where_no_session_can_be_branched_the_reader_is_told(notebook: Opener) -> None:
     page = notebook('chat = agentnb.chat("operativus:echo", base_url="sandbox")\nchat')
     page.run(1)
@@ -91,7 +89,6 @@ def test_where_no_session_can_be_branched_the_reader_is_told(notebook: Opener) -
     assert page.complaints == []
 
 
-@pytest.mark.shared_kernel
 def test_sessions_are_begun_and_opened_by_keyboard(notebook: Opener) -> None:
     page = notebook("chat = agentnb.chat(Guide)\nchat")
     page.run(1)

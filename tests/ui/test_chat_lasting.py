@@ -292,6 +292,6 @@ def test_a_chat_is_exported_and_a_notebook_with_it_converted(
     )
     for made in (page.path.with_suffix(".html"), page.path.with_name("talk.html")):
         place = made.relative_to(server.root).as_posix()
-        page.page.goto(f"{server.url}files/{place}", referer=server.url)
+        page.page.goto(f"{server.url}files/{place}?token={server.token}")
         expect(page.page.get_by_text("Tell me.", exact=True)).to_be_visible()
         expect(page.page.locator("body")).to_contain_text(STEPPED)

@@ -18,7 +18,6 @@ SEEN = (
 )
 
 
-@pytest.mark.shared_kernel
 def test_a_conversation_goes_on_in_its_session(notebook: Opener) -> None:
     page = notebook(CHAT, SEEN)
     page.run(1)
@@ -85,7 +84,6 @@ def test_jupyters_shortcuts_never_fire_in_a_chat(notebook: Opener) -> None:
 
 
 @pytest.mark.parametrize("frontend", ["lab"], indirect=True)
-@pytest.mark.shared_kernel
 def test_what_ends_an_answer_early_is_told(notebook: Opener) -> None:
     page = notebook(CHAT, "print([(m['status'], m['content'][:6]) for m in chat.messages[1::2]])")
     page.run(1)
@@ -117,7 +115,6 @@ def test_what_ends_an_answer_early_is_told(notebook: Opener) -> None:
 
 
 @pytest.mark.parametrize("frontend", ["lab"], indirect=True)
-@pytest.mark.shared_kernel
 def test_code_and_several_views_take_part_in_one_chat(notebook: Opener) -> None:
     page = notebook(
         "chat = agentnb.chat(Guide)\nseen = []\n"

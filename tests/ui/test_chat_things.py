@@ -20,8 +20,6 @@ from tests.ui.frontend import NotebookPage
 from tests.ui.opener import Opener
 from tests.ui.test_privacy import ACTIVE, unfold
 
-pytestmark = pytest.mark.shared_kernel
-
 ATTACKS = Path(__file__).parents[1] / "conformance" / "model_output_attacks.json"
 ASK_ECHO = 'chat = agentnb.chat("operativus:echo", base_url="sandbox")\nchat'
 PICTURE = re.compile(r"^data:image/(webp|png|jpeg);base64,")

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.ui.axe import check_accessible
 from tests.ui.opener import Opener
-
-pytestmark = pytest.mark.shared_kernel
 
 ASK = 'both = agentnb.compare([steps, endless, failing], "Tell me.")\nboth'
 

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Locator, expect
 
 from tests.ui.axe import check_accessible
-from tests.ui.frontend import Theme
+from tests.ui.frontend import NotebookPage, Theme
 from tests.ui.opener import Opener
 from tests.ui.test_looks import SIDEWAYS
 
@@ -36,14 +36,16 @@ DisplayedReport(Report((problem("seekr: access", r"$\href{https://evil.example}{
 
 
 @pytest.mark.parametrize(
-    ("frontend", "looks"),
-    [("lab", [("light", 1250), ("dark", 1250)]), ("notebook7", [("light", 320)])],
-    indirect=["frontend"],
+    ("frontend", "theme", "width"),
+    [("lab", "light", 1250), ("lab", "dark", 1250), ("notebook7", "light", 320)],
+    indirect=["frontend", "theme"],
 )
 def test_what_is_wrong_stands_first(
-    looks: list[tuple[Theme, int]], notebook: Opener, shot: Shot
+    theme: Theme, width: int, page: NotebookPage, notebook: Opener, shot: Shot
 ) -> None:
     page = notebook(_WRONG, "%agent doctor")
+    page.theme(theme)
+    page.resize(width, 1000)
     page.run(1)
     page.run(2)
     table = page.output(2).locator("table")
@@ -52,12 +54,11 @@ def test_what_is_wrong_stands_first(
     expect(table).to_contain_text("Nothing listens there")
     expect(table).to_contain_text("runs are live views")
     expect(page.output(2)).not_to_contain_text("sk-canary")
-    for theme, width in page.looks(*looks, height=1000):
-        assert page.output(2).evaluate(SIDEWAYS) == []
-        assert not table.evaluate("(t) => t.getBoundingClientRect().right > innerWidth")
-        shot(page.output(2), f"doctor-{theme}-{width}")
-        # What scrolls around it is Jupyter's own.
-        check_accessible(table)
+    assert page.output(2).evaluate(SIDEWAYS) == []
+    assert not table.evaluate("(t) => t.getBoundingClientRect().right > innerWidth")
+    shot(page.output(2), f"doctor-{theme}-{width}")
+    # What scrolls around it is Jupyter's own.
+    check_accessible(table)
 
 
 def test_a_formula_in_what_a_platform_says_is_none(notebook: Opener) -> None:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import pytest
 from playwright.sync_api import Locator, expect
 
 from tests.ui.files import read_outputs
 from tests.ui.opener import Opener
 from tests.ui.seen import errors
-
-pytestmark = pytest.mark.shared_kernel
 
 Shot = Callable[[Locator, str], None]
 

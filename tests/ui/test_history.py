@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.ui.axe import check_accessible
-from tests.ui.frontend import NotebookPage
+from tests.ui.frontend import NotebookPage, Theme
 from tests.ui.opener import Opener
 from tests.ui.past import PAST, TOO_WIDE
 
@@ -114,8 +114,11 @@ def test_it_answers_while_a_cell_runs(past: NotebookPage) -> None:
     past.until_done(3)
 
 
-def test_looks_in_the_dark_and_where_it_is_narrow(past: NotebookPage, shot: Shot) -> None:
-    past.theme("dark")
+@pytest.mark.parametrize("theme", ["dark"], indirect=True)
+def test_looks_in_the_dark_and_where_it_is_narrow(
+    past: NotebookPage, theme: Theme, shot: Shot
+) -> None:
+    past.theme(theme)
     view = view_of(past)
     rows_of(view).nth(2).click()
     expect(view.locator(".agentnb-answer")).to_have_count(1)

@@ -20,7 +20,7 @@ Shot = Callable[[Locator | Page, str], None]
 
 
 @pytest.mark.parametrize(
-    ("frontend", "theme"), [("lab", "light"), ("notebook7", "dark")], indirect=["frontend"]
+    ("frontend", "theme"), [("lab", "light"), ("notebook7", "dark")], indirect=True
 )
 def test_in_views_that_are_live(
     theme: Theme, page: NotebookPage, notebook: Opener, tmp_path: Path, shot: Shot

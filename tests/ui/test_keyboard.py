@@ -7,8 +7,6 @@ from playwright.sync_api import Page, expect
 
 from tests.ui.opener import Opener
 
-pytestmark = pytest.mark.shared_kernel
-
 # The name of what has the focus, and whether that stands in the live view.
 FOCUSED = """() => {
   const focused = document.activeElement;

@@ -22,7 +22,6 @@ WATCH = """() => {
 }"""
 
 
-@pytest.mark.shared_kernel
 def test_the_answer_is_seen_growing_while_the_run_goes_on(notebook: Opener) -> None:
     page = notebook("%%agent Steps\nTell me.")
     page.start(1)
@@ -43,7 +42,6 @@ def test_the_answer_is_seen_growing_while_the_run_goes_on(notebook: Opener) -> N
 
 
 @pytest.mark.parametrize("frontend", ["lab"], indirect=True)
-@pytest.mark.shared_kernel
 def test_a_remote_agents_answer_grows_in_the_page(notebook: Opener) -> None:
     page = notebook('%%agent echo\n{"deltas": 40, "delay_ms": 50}')
     page.page.evaluate(WATCH)
@@ -54,7 +52,6 @@ def test_a_remote_agents_answer_grows_in_the_page(notebook: Opener) -> None:
     assert page.complaints == []
 
 
-@pytest.mark.shared_kernel
 def test_stop_ends_the_run_and_the_cells_that_wait(notebook: Opener) -> None:
     page = notebook(
         '%%agent echo\n{"deltas": 100000, "delay_ms": 20}',
@@ -73,7 +70,6 @@ def test_stop_ends_the_run_and_the_cells_that_wait(notebook: Opener) -> None:
     expect(view).to_have_count(0)
 
 
-@pytest.mark.shared_kernel
 def test_an_interrupted_kernel_cancels_the_run(notebook: Opener) -> None:
     page = notebook("%%agent Endless\nGo on.", "print('ran')")
     page.start_all(1)
@@ -104,7 +100,6 @@ def test_stop_reaches_a_kernel_whose_main_thread_is_blocked(notebook: Opener) ->
 
 
 @pytest.mark.parametrize("frontend", ["lab"], indirect=True)
-@pytest.mark.shared_kernel
 def test_a_kernel_that_does_not_hear_the_click_is_said_to_be_busy(notebook: Opener) -> None:
     page = notebook("%%agent Endless --bg\nGo on.", "import os\nprint(os.getpid())")
     page.start_all(1)
@@ -123,7 +118,6 @@ def test_a_kernel_that_does_not_hear_the_click_is_said_to_be_busy(notebook: Open
     expect(page.static(1)).to_contain_text("Cancelled")
 
 
-@pytest.mark.shared_kernel
 def test_a_background_run_goes_on_after_its_cell(notebook: Opener) -> None:
     page = notebook("%%agent Steps --bg\nTell me.", "print('next')")
     page.start_all(1)
@@ -139,7 +133,6 @@ def test_a_background_run_goes_on_after_its_cell(notebook: Opener) -> None:
 
 
 @pytest.mark.parametrize("frontend", ["lab"], indirect=True)
-@pytest.mark.shared_kernel
 def test_a_background_run_can_be_stopped(notebook: Opener) -> None:
     page = notebook("%%agent Endless --bg -o answer\nGo on.", "print(answer.status, answer.text)")
     page.run(1)

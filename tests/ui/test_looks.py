@@ -67,37 +67,37 @@ SIDEWAYS = """(root) => {
 
 
 @pytest.mark.parametrize(
-    ("frontend", "looks"),
+    ("frontend", "theme", "width"),
     [
-        ("lab", [("light", 1000), ("dark", 320)]),
-        ("notebook7", [("dark", 1000), ("light", 320)]),
+        ("lab", "light", 1000),
+        ("lab", "dark", 320),
+        ("notebook7", "dark", 1000),
+        ("notebook7", "light", 320),
     ],
-    indirect=["frontend"],
+    indirect=["frontend", "theme"],
 )
 def test_a_run_with_everything(
-    looks: list[tuple[Theme, int]], page: NotebookPage, notebook: Opener, shot: Shot
+    theme: Theme, width: int, page: NotebookPage, notebook: Opener, shot: Shot
 ) -> None:
-    def look(state: str, checked: Locator | None = None) -> None:
-        for theme, width in page.looks(*looks, height=2600):
-            shot(page.cell(1), f"{state}-{theme}-{width}")
-            if checked is not None:
-                check(checked)
-
     notebook("%%agent Report\nHow was the quarter, and what do you make of it?")
+    page.theme(theme)
+    page.resize(width, 2600)
+    name = f"{theme}-{width}"
     page.start(1)
     view = page.view(1)
     expect(view.get_by_text("Reasoning")).to_be_visible()
     expect(view.get_by_role("log")).to_contain_text("year")
-    look("1-reasoning")
+    shot(page.cell(1), f"1-reasoning-{name}")
     page.release("tools")
     expect(view.get_by_text("get_comments")).to_be_visible()
     view.get_by_text("get_figures").click()
     view.get_by_text("compare_with").click()
-    look("2-tools")
+    shot(page.cell(1), f"2-tools-{name}")
     page.release("answer")
     expect(view).to_contain_text("have their place, too.")
     expect(view).to_contain_text("sample-model-1")
-    look("3-answer", view)
+    shot(page.cell(1), f"3-answer-{name}")
+    check(view)
     page.release("end")
     page.until_done(1)
     static = page.static(1)
@@ -106,13 +106,14 @@ def test_a_run_with_everything(
         static.get_by_text(part).first.click()
     static.get_by_text("Reasoning", exact=True).click()
     static.get_by_text("Timeline", exact=True).click()
-    look("4-static", static)
+    shot(page.cell(1), f"4-static-{name}")
+    check(static)
 
 
 @pytest.mark.parametrize(
     ("frontend", "theme"),
     [("lab", "dark"), ("notebook7", "light")],
-    indirect=["frontend"],
+    indirect=True,
 )
 def test_runs_that_did_not_come_to_their_end(
     theme: Theme, page: NotebookPage, notebook: Opener, shot: Shot

@@ -8,11 +8,9 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.ui.axe import check_accessible
-from tests.ui.frontend import NotebookPage
+from tests.ui.frontend import NotebookPage, Theme
 from tests.ui.opener import Opener
 from tests.ui.past import TOO_WIDE
-
-pytestmark = pytest.mark.shared_kernel
 
 Shot = Callable[[Locator | Page, str], None]
 
@@ -121,8 +119,11 @@ def test_a_watch_that_is_stopped_says_so(going: NotebookPage) -> None:
     expect(view.locator(".agentnb-monitor-counts")).to_have_text("4 running, 1 completed")
 
 
-def test_looks_in_the_dark_and_where_it_is_narrow(going: NotebookPage, shot: Shot) -> None:
-    going.theme("dark")
+@pytest.mark.parametrize("theme", ["dark"], indirect=True)
+def test_looks_in_the_dark_and_where_it_is_narrow(
+    going: NotebookPage, theme: Theme, shot: Shot
+) -> None:
+    going.theme(theme)
     view = view_of(going)
     expect(view.locator("tbody tr")).to_have_count(5)
     shot(view, "monitor-dark")

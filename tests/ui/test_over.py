@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.ui.axe import check_accessible
-from tests.ui.frontend import NotebookPage
+from tests.ui.frontend import NotebookPage, Theme
 from tests.ui.opener import Opener
 from tests.ui.past import TOO_WIDE
 
@@ -44,7 +45,10 @@ def progress_of(page: NotebookPage, cell: int) -> Locator:
     return page.output(cell).locator(".agentnb-run")
 
 
-def test_a_table_of_prompts_from_its_first_row_to_its_end(notebook: Opener, shot: Shot) -> None:
+@pytest.mark.parametrize("theme", ["dark"], indirect=True)
+def test_a_table_of_prompts_from_its_first_row_to_its_end(
+    notebook: Opener, theme: Theme, shot: Shot
+) -> None:
     page = notebook(AGENTS, REPORT, REFUSED)
     page.resize(1000, 900)
     page.run(1)
@@ -57,7 +61,7 @@ def test_a_table_of_prompts_from_its_first_row_to_its_end(notebook: Opener, shot
     bar = progress.get_by_role("progressbar", name="Rows that are done")
     expect(bar).to_have_attribute("value", "2")
     shot(page.output(2), "over-running")
-    page.theme("dark")
+    page.theme(theme)
     shot(page.output(2), "over-running-dark")
     page.release("two")
     page.until_done(2)

@@ -68,27 +68,22 @@ def saved(page: NotebookPage) -> str:
 
 
 @pytest.mark.parametrize(
-    ("frontend", "looks"),
-    [("lab", [("light", 1000), ("dark", 320)]), ("notebook7", [("dark", 1000)])],
-    indirect=["frontend"],
+    ("frontend", "theme", "width"),
+    [("lab", "light", 1000), ("lab", "dark", 320), ("notebook7", "dark", 1000)],
+    indirect=["frontend", "theme"],
 )
 def test_what_is_tried_is_seen_and_can_be_stopped(
-    looks: list[tuple[Theme, int]], page: NotebookPage, notebook: Opener, shot: Shot
+    theme: Theme, width: int, page: NotebookPage, notebook: Opener, shot: Shot
 ) -> None:
-    def look(cell: int, state: str, checked: Locator | None = None, *, live: bool = True) -> None:
-        for theme, width in page.looks(*looks, height=1400):
-            shot(page.cell(cell), f"reconnecting-{state}-{theme}-{width}")
-            if checked is not None:
-                check(checked)
-                if live:
-                    check_accessible(checked)
-
     notebook(
         AGENTS,
         "%%agent Cut\nWhat would a change of the tariff mean?",
         "%%agent Limited\nWhat would a change of the tariff mean?",
         "%%agent Lost\nWhat would a change of the tariff mean?",
     )
+    page.theme(theme)
+    page.resize(width, 1400)
+    name = f"{theme}-{width}"
     page.run(1)
 
     page.start(2)
@@ -96,7 +91,9 @@ def test_what_is_tried_is_seen_and_can_be_stopped(
     expect(line(view)).to_contain_text(WORDS)
     expect(line(view)).to_contain_text("503")
     expect(view.get_by_role("log")).to_contain_text(SAID)
-    look(2, "1-countdown", view)
+    shot(page.cell(2), f"reconnecting-1-countdown-{name}")
+    check(view)
+    check_accessible(view)
     before = line(view).inner_text()
     expect(line(view)).not_to_have_text(before)
     view.get_by_role("button", name="Stop").click()
@@ -104,13 +101,15 @@ def test_what_is_tried_is_seen_and_can_be_stopped(
     expect(page.static(2)).to_contain_text("Stopped")
     expect(page.static(2)).to_contain_text(SAID)
     assert errors(page, 2) == ["RunCancelledError"]
-    look(2, "2-stopped")
+    shot(page.cell(2), f"reconnecting-2-stopped-{name}")
 
     page.start(3)
     view = page.view(3)
     expect(line(view)).to_contain_text("Trying again, 1 of 2, in")
     expect(line(view)).to_contain_text("429")
-    look(3, "3-limited", view)
+    shot(page.cell(3), f"reconnecting-3-limited-{name}")
+    check(view)
+    check_accessible(view)
     view.get_by_role("button", name="Stop").click()
     page.until_done(3)
 
@@ -120,7 +119,8 @@ def test_what_is_tried_is_seen_and_can_be_stopped(
     expect(static).to_contain_text(SAID)
     expect(static).to_contain_text("2 attempts to resume it")
     assert errors(page, 4) == ["RunTruncatedError"]
-    look(4, "4-given-up", static, live=False)
+    shot(page.cell(4), f"reconnecting-4-given-up-{name}")
+    check(static)
     kept = saved(page)
     assert "Reconnecting" not in kept
     assert "Trying again" not in kept
@@ -145,8 +145,9 @@ def test_an_answer_that_was_taken_up_again_is_whole_and_bears_no_trace(notebook:
 
 
 @pytest.mark.parametrize("frontend", ["lab"], indirect=True)
+@pytest.mark.parametrize("theme", ["light"], indirect=True)
 def test_a_chat_a_comparison_and_a_monitor_tell_it_too(
-    page: NotebookPage, notebook: Opener, shot: Shot
+    theme: Theme, page: NotebookPage, notebook: Opener, shot: Shot
 ) -> None:
     notebook(
         AGENTS,

@@ -49,7 +49,6 @@ def test_an_answer_comes_in_pieces_and_each_piece_once(
 
 
 @pytest.mark.parametrize("frontend", ["lab"], indirect=True)
-@pytest.mark.shared_kernel
 def test_long_tasks_are_noted(notebook: Opener) -> None:
     page = notebook()
     tasks = LongTasks(page.page)
@@ -81,7 +80,6 @@ Field()
 """
 
 
-@pytest.mark.shared_kernel
 def test_what_is_typed_into_a_widget_sets_off_no_shortcut(notebook: Opener) -> None:
     page = notebook(FIELD)
     page.run(1)
