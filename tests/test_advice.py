@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,6 +61,22 @@ def test_an_agent_like_no_other(sandbox: Sandbox, platform: str) -> None:
     error = str(of(sandbox, platform, "zzzzzzzz").run("q", check=False).error)
     assert (f"'%agent list {platform}' lists its agents." in error) == (platform in LISTS)
     assert ("%agent list" in error) == (platform in LISTS)
+
+
+@pytest.mark.anyio
+async def test_runs_that_fail_together_have_the_same_hint() -> None:
+    """Though the platform lists its agents only once in a while."""
+    async with scripted_server() as server:
+        server.routes["POST /api/agents/finance/runs/stream"] = problem(404, detail="No such agent")
+        server.routes["GET /api/agents"] = [
+            Reply([{"id": "finance_agent", "name": "Finance"}]),
+            problem(500, detail="broken"),
+        ]
+        agent = agentnb.agent("operativus:finance", base_url=server.url, api_key=KEY)
+        runs = await asyncio.gather(*(agent.arun("q", check=False) for _ in range(20)))
+    (error,) = {str(run.error) for run in runs}
+    assert "Did you mean 'finance_agent'?" in error
+    assert server.calls.count("GET /api/agents") == 1
 
 
 def test_a_thread_that_is_missing_is_no_agent(sandbox: Sandbox) -> None:

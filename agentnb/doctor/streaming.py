@@ -28,8 +28,9 @@ from agentnb.platforms.base import Platform, RunRequest
 _CHUNKS: Final = 12
 _INTERVAL_MS: Final = 40
 _QUESTION: Final = "Count from one to forty in words, separated by commas."
-# Chunks within so many seconds of one another arrived together.
-_TOGETHER: Final = 0.01
+# Chunks within so many seconds of one another arrived together, if the loop was never blocked: two
+# reads of one burst are as far apart as the first takes to process.
+_TOGETHER: Final = 0.03
 _MIN_CHUNKS: Final = 5
 # Seconds of silence before a burst: visible to a reader, or longer than the sandbox's interval.
 _SILENCE: Final = 0.3
@@ -68,9 +69,10 @@ class Arrivals:
         Only those after at least ``silence`` seconds.
         """
         bursts: list[tuple[int, float]] = []
+        together = _TOGETHER + self.stalled
         first = before = 0.0
         for moment in self.times:
-            if bursts and moment - first <= _TOGETHER:
+            if bursts and moment - first <= together:
                 bursts[-1] = (bursts[-1][0] + 1, bursts[-1][1])
             else:
                 first = moment

@@ -23,7 +23,6 @@ from agentnb.render.view import (
     RunView,
     brief_seconds,
     by_priority,
-    changed_note,
     decision_hint,
     end_note,
     error_line,
@@ -269,7 +268,7 @@ def _approvals(view: RunView, format_: _Format) -> list[str]:
     approvals, more = first_approvals(view)
     # Both are cut like tool texts if there is no room.
     max_message, max_tool = (min(most, max(format_.tool, _MIN_TEXT)) for most in (1000, 200))
-    for approval in approvals:
+    for approval, note in approvals:
         words: list[str] = [element("strong", "Waiting for approval")]
         words.append(f": {one_line(approval.message, max_message)}" if approval.message else "")
         if approval.tool:
@@ -277,7 +276,7 @@ def _approvals(view: RunView, format_: _Format) -> list[str]:
         blocks: list[str] = [element("p", *words)]
         if approval.arguments not in ("", "{}"):
             blocks += _data("Arguments", approval.arguments, format_)
-        if (note := changed_note(view, approval)) is not None:
+        if note:
             blocks.append(muted_note(note))
         # In a style that no answer can imitate.
         html.append(element("blockquote", *blocks, style=Style.PAUSE))

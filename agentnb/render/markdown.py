@@ -17,7 +17,6 @@ from agentnb.render.view import (
     RunView,
     brief_seconds,
     by_priority,
-    changed_note,
     decision_hint,
     end_note,
     error_line,
@@ -138,13 +137,13 @@ def _tool(call: ToolCall) -> str:
 def _approvals(view: RunView) -> list[str]:
     blocks: list[str] = []
     approvals, more = first_approvals(view)
-    for approval in approvals:
+    for approval, note in approvals:
         message = escape_markdown(approval.message) or "a decision is needed"
         tool = f" {inline_code(one_line(approval.tool))}" if approval.tool else ""
         blocks.append(_quote(f"**Waiting for approval:** {message}{tool}"))
         if approval.arguments:
             blocks.append(f"Arguments:\n\n{fenced(visible(approval.arguments))}")
-        if (note := changed_note(view, approval)) is not None:
+        if note:
             blocks.append(f"*{note}*")
     return blocks if more is None else [*blocks, f"*{more}*"]
 

@@ -9,7 +9,6 @@ from typing import Final
 from agentnb.event.transcript import ToolCall
 from agentnb.render.view import (
     RunView,
-    changed_note,
     decision_hint,
     error_line,
     first_approvals,
@@ -75,14 +74,14 @@ def _steps(view: RunView) -> list[str]:
 def _approvals(view: RunView) -> list[str]:
     lines: list[str] = []
     approvals, more = first_approvals(view)
-    for approval in approvals:
+    for approval, note in approvals:
         # The message is the agent's own description; the call is what would be executed.
         message = one_line(approval.message, 1000) or "a decision is needed"
         lines.append(f"waiting for approval: {message}")
         if approval.tool or approval.arguments:
             tool = one_line(approval.tool or "tool", _STEP)
             lines.append(f"  to call: {tool}({one_line(approval.arguments, _ARGUMENTS)})")
-        if (note := changed_note(view, approval)) is not None:
+        if note:
             lines.append(f"  {note}")
     return lines if more is None else [*lines, more]
 

@@ -197,7 +197,8 @@ def decision_hint(view: RunView) -> str | None:
     pending = view.transcript.pending_approvals
     if view.transcript.status != "paused" or not view.takes_decisions:
         return None
-    if len(pending) > 1 or any(changed_note(view, approval) for approval in pending):
+    changed = changed_ids(view.transcript.approvals)
+    if len(pending) > 1 or any(approval.approval_id in changed for approval in pending):
         return (
             "Approve one of run.transcript.pending_approvals with run.approve(it), "
             "refuse with run.deny(it)."
@@ -205,18 +206,19 @@ def decision_hint(view: RunView) -> str | None:
     return "Approve with run.approve(), refuse with run.deny()."
 
 
-def first_approvals(view: RunView) -> tuple[Sequence[ApprovalRequested], str | None]:
-    """Return the first pending approvals, and a note with the number of further ones."""
+def first_approvals(view: RunView) -> tuple[list[tuple[ApprovalRequested, str]], str | None]:
+    """Return the first pending approvals, and a note with the number of further ones.
+
+    Each comes with a note, empty unless its id was first requested for another call.
+    """
     pending = view.transcript.pending_approvals
+    changed = changed_ids(view.transcript.approvals)
+    note = "This has changed since it was first requested."
+    first = [
+        (each, note if each.approval_id in changed else "") for each in pending[:_MAX_APPROVALS]
+    ]
     more = len(pending) - _MAX_APPROVALS
-    return pending[:_MAX_APPROVALS], f"… {more:,} more approvals" if more > 0 else None
-
-
-def changed_note(view: RunView, approval: ApprovalRequested) -> str | None:
-    """Return a note if an approval with this id was first requested for another call."""
-    if approval.approval_id in changed_ids(view.transcript.approvals):
-        return "This has changed since it was first requested."
-    return None
+    return first, f"… {more:,} more approvals" if more > 0 else None
 
 
 def by_priority(passages: Iterable[Passage]) -> list[Passage]:
@@ -233,7 +235,7 @@ def transcript_bytes(view: RunView) -> int:
     transcript = view.transcript
     total = 0
     texts = [*transcript.followups]
-    for approval in first_approvals(view)[0]:
+    for approval, _ in first_approvals(view)[0]:
         texts += [approval.message, approval.tool or "", approval.arguments]
         total += _TOOL_OVERHEAD
     if (error := error_line(view)) is not None:

@@ -29,7 +29,8 @@ _LIST_TIMEOUT: Final = 3.0
 # How long a list is reused, in seconds: all rows of a map may have the same wrong agent.
 _MAX_AGE: Final = 30.0
 
-_listings: WeakKeyDictionary[Platform, tuple[float, list[str]]] = WeakKeyDictionary()
+# When a platform's list was requested, and the task that reads it.
+_listings: WeakKeyDictionary[Platform, tuple[float, asyncio.Task[list[str]]]] = WeakKeyDictionary()
 
 
 async def add_hint(platform: Platform, agent: str, error: BaseException) -> None:
@@ -64,13 +65,20 @@ async def _agent_hint(platform: Platform, agent: str) -> str:
 
 
 async def _agent_ids(platform: Platform) -> list[str]:
-    """Return the ids of the agents that the platform lists, cached for a short time."""
+    """Return the ids of the agents that the platform lists, cached for a short time.
+
+    Runs that fail together share one request, so that all of them have the same hint.
+    """
     now = time.monotonic()
-    if (known := _listings.get(platform)) is not None and now - known[0] < _MAX_AGE:
-        return known[1]
-    names: list[str] = []
+    known = _listings.get(platform)
+    if known is None or now - known[0] >= _MAX_AGE:
+        _listings[platform] = known = now, asyncio.create_task(_list_agents(platform))
+    return await asyncio.shield(known[1])
+
+
+async def _list_agents(platform: Platform) -> list[str]:
+    """Return the ids of the agents that the platform lists, none if it does not answer in time."""
     with suppress(AgentnbError, TimeoutError), side_request():
         async with asyncio.timeout(_LIST_TIMEOUT):
-            names = [found.id for found in await platform.agents()]
-    _listings[platform] = now, names
-    return names
+            return [found.id for found in await platform.agents()]
+    return []

@@ -183,6 +183,8 @@ def arrivals(*gaps: float, first: float = 0.5, stalled: float = 0.0) -> Arrivals
 def test_pieces_that_come_apart_are_well() -> None:
     for gaps in ([0.02] * 30, [0.3] * 6, [2.0] * 8, [0.1, 0.0] * 10):
         assert assess("s", arrivals(*gaps)).level == "ok"
+    # Where the loop was blocked for a moment.
+    assert assess("s", arrivals(*[0.02] * 30, stalled=0.15)).level == "ok"
     # From a model that writes faster than a clock tells apart.
     assert assess("s", arrivals(*[0.005] * 100)).level == "ok"
     # After it has thought, or called a tool.
@@ -194,6 +196,9 @@ def test_pieces_that_come_apart_are_well() -> None:
 def test_pieces_that_come_at_once_after_a_while_were_held() -> None:
     assert assess("s", arrivals(*[0.0] * 30, first=4.0)).level == "problem"
     assert assess("s", arrivals(*[0.0001] * 30, first=4.0)).level == "problem"
+    # In two reads, the second of which waits until the first is processed.
+    reads = arrivals(*[0.0] * 15, 0.034, *[0.0] * 15, first=4.0, stalled=0.02)
+    assert assess("s", reads).level == "problem"
     # The first ones may slip through, before it begins to collect.
     found = assess("s", arrivals(0.02, 5.0, *[0.0] * 30))
     assert found.level == "problem"

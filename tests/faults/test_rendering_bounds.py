@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
-import time
 from collections.abc import Callable
-from types import FrameType
-from typing import Any
 
 import pytest
 
@@ -15,25 +11,10 @@ from agentnb.event.types import Event, RunFinished, TextDelta, ToolCallFinished
 from agentnb.render import StreamCleaner, to_html, to_markdown, to_text
 from agentnb.render.markdown_html import markdown_html
 from agentnb.render.markdown_sanitizer import sanitize_markdown
+from tests.cost import Cost, steps
 from tests.render.samples import answered, view_of
 
 MEGABYTE = 1_000_000
-
-
-def steps(work: Callable[[], object]) -> int:
-    """Return how many calls of functions some work takes, which no busy neighbour changes."""
-    count = 0
-
-    def note(frame: FrameType, event: str, arg: Any) -> None:
-        nonlocal count
-        count += event in ("call", "c_call")
-
-    sys.setprofile(note)
-    try:
-        work()
-    finally:
-        sys.setprofile(None)
-    return count
 
 
 PATTERNS = {
@@ -70,10 +51,10 @@ def test_four_times_as_much_takes_about_four_times_as_long(
 
 def test_expressions_take_no_time_of_their_own() -> None:
     """Steps within one regular expression are no calls, so their time is measured: 9 s it was."""
-    start = time.thread_time()
-    for text in ("xmpp:" * 20_000, "]:" * 5_000 + "." * 90_000):
-        sanitize_markdown(text)
-    assert time.thread_time() - start < 2
+    with Cost() as cost:
+        for text in ("xmpp:" * 20_000, "]:" * 5_000 + "." * 90_000):
+            sanitize_markdown(text)
+    assert cost.seconds < 2
 
 
 def test_an_answer_of_many_tokens_as_it_streams() -> None:

@@ -14,7 +14,7 @@ from agentnb.render.markdown_html import markdown_html
 from agentnb.render.markdown_sanitizer import sanitize_markdown
 from agentnb.render.parse_budget import ParseBudget, ParseBudgetError
 from tests.cases import cases
-from tests.faults.test_rendering_bounds import steps
+from tests.cost import steps
 from tests.render.samples import answered, pathological, view_of
 
 SIZE = 98_000
