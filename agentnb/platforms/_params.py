@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import UnionType
-from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin
+from typing import Annotated, Any, Final, TypeVar, Union, cast, get_args, get_origin
 
-from annotated_types import Ge, Gt, Interval, Le, Lt
 from pydantic import BaseModel, ValidationError
 
 from agentnb.config import key_hint
@@ -15,6 +14,8 @@ from agentnb.platforms._wire import Outbound, one_line
 from agentnb.redaction.secrets import is_given_secret
 
 P = TypeVar("P", bound=Outbound)
+
+_NUMBERS: Final = {"integer": "an integer", "number": "a number"}
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
@@ -124,60 +125,29 @@ def _nested(annotation: Any) -> type[BaseModel] | None:
 def _requirement(model: type[BaseModel], loc: tuple[str, ...]) -> str | None:
     """Return the requirement of a numeric field, as in "must be a number from 0 to 2"."""
     parent = _model_at(model, loc[:-1])
-    field = _field(parent, loc[-1]) if parent is not None and loc else None
-    if field is None:
+    if parent is None or not loc:
         return None
-    kind = _numeric(field.annotation)
-    if kind is None:
-        return None
-    low, high = _bounds([*field.metadata, *_inner_metadata(field.annotation)])
-    if low and high:
-        return f"must be {kind} from {low} to {high}"
-    if low or high:
-        return f"must be {kind} of {low} or more" if low else f"must be {kind} of {high} or less"
-    return f"must be {kind}"
-
-
-def _numeric(annotation: Any) -> str | None:
-    kinds = {int: "an integer", float: "a number"}
-    if annotation in kinds:
-        return kinds[annotation]
-    for arg in get_args(annotation):
-        if (found := _numeric(arg)) is not None:
-            return found
+    properties = parent.model_json_schema(by_alias=False)["properties"]
+    names = {name for name, field in parent.model_fields.items() if loc[-1] in (name, field.alias)}
+    for name in names:
+        schema: dict[str, Any] = properties[name]
+        for option in cast("list[dict[str, Any]]", schema.get("anyOf", [schema])):
+            if (kind := _NUMBERS.get(option.get("type", ""))) is not None:
+                return f"must be {kind}{_range({**schema, **option})}"
     return None
 
 
-def _inner_metadata(annotation: Any) -> list[Any]:
-    found: list[Any] = []
-    if get_origin(annotation) is Annotated:
-        found.extend(annotation.__metadata__)
-    for arg in get_args(annotation):
-        found.extend(_inner_metadata(arg))
-    return found
+def _range(schema: Mapping[str, Any]) -> str:
+    def bound(**forms: str) -> str:
+        found = (form.format(schema[key]) for key, form in forms.items() if key in schema)
+        return next(found, "")
 
-
-def _bounds(metadata: list[Any]) -> tuple[str, str]:
-    low = high = ""
-    for item in metadata:
-        match item:
-            case Ge(ge=bound):
-                low = str(bound)
-            case Gt(gt=bound):
-                low = f"above {bound}"
-            case Le(le=bound):
-                high = str(bound)
-            case Lt(lt=bound):
-                high = f"below {bound}"
-            case Interval():
-                low = str(item.ge) if item.ge is not None else low
-                high = str(item.le) if item.le is not None else high
-            case _:
-                low, high = (
-                    str(b) if (b := getattr(item, name, None)) is not None else known
-                    for name, known in (("ge", low), ("le", high))
-                )
-    return low, high
+    # After a validator of its own, a field has the constraints' Python names in its schema.
+    low = bound(ge="{:g}", minimum="{:g}", gt="above {:g}", exclusiveMinimum="above {:g}")
+    high = bound(le="{:g}", maximum="{:g}", lt="below {:g}", exclusiveMaximum="below {:g}")
+    if low and high:
+        return f" from {low} to {high}"
+    return f" of {low or high} or {'more' if low else 'less'}" if low or high else ""
 
 
 def check_choice(value: Any, choices: Iterable[str], *, name: str, platform: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -15,8 +14,6 @@ from agentnb.errors import ConnectionFailedError, StreamCutError
 # The Date header has whole seconds; the clocks of a platform's machines differ by a little more.
 _BEFORE: Final = timedelta(seconds=1)
 _AFTER: Final = timedelta(seconds=5)
-# Number of sessions whose latest request is kept.
-_MAX_SESSIONS: Final = 1000
 
 
 class RunStart:
@@ -70,25 +67,6 @@ class RunStart:
             return False
         # A later time comes from a platform that sends local times without their zone.
         return window[0] <= created_at <= window[1]
-
-
-class LatestRunStarts:
-    """The latest request of this client in each session."""
-
-    def __init__(self) -> None:
-        self._latest: OrderedDict[str, RunStart] = OrderedDict()
-
-    def note(self, session_id: str, start: RunStart) -> RunStart:
-        """Set the latest request of a session; return it."""
-        self._latest[session_id] = start
-        self._latest.move_to_end(session_id)
-        while len(self._latest) > _MAX_SESSIONS:
-            self._latest.popitem(last=False)
-        return start
-
-    def latest(self, session_id: str) -> RunStart | None:
-        """Return the latest request of a session, None where this client made none."""
-        return self._latest.get(session_id)
 
 
 @contextmanager

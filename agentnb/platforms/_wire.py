@@ -11,9 +11,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Annotated, Any, Final, Generic, TypeVar, cast
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -112,6 +113,14 @@ def _or_none(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
 Lenient = WrapValidator(_or_none)
 """For optional inbound fields, as in ``Annotated[int | None, Lenient] = None``: None where the
 value is not of the type."""
+
+
+def _text_or_none(value: str | None) -> str | None:
+    return well_formed(value) if value else None
+
+
+Text = Annotated[str | None, AfterValidator(_text_or_none)]
+"""For optional inbound fields: text without lone surrogates; None where it is empty."""
 
 
 # --- inbound events ---------------------------------------------------------------------------

@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
+from typing import TypeVar
 
 from agentnb.errors import AgentnbError, UnsupportedError
 from agentnb.event.types import Event
+from agentnb.platforms._validation import check_history
 from agentnb.platforms.base import AgentInfo, Capabilities, RemoteRun, RunRequest
+
+T = TypeVar("T")
+
+
+class Recent(OrderedDict[str, T]):
+    """The newest values by their keys, at most ``limit``."""
+
+    def __init__(self, limit: int = 256) -> None:
+        super().__init__()
+        self._limit = limit
+
+    def note(self, key: str, value: T) -> T:
+        """Set the newest value and drop the oldest ones beyond the limit; return it."""
+        self[key] = value
+        self.move_to_end(key)
+        while len(self) > self._limit:
+            self.popitem(last=False)
+        return value
 
 
 class BasePlatform:
@@ -90,6 +111,24 @@ class BasePlatform:
 
     async def aclose(self) -> None:
         """Close every connection.  Safe to call twice."""
+
+    def check_request(self, request: RunRequest) -> None:
+        """Refuse a request for what `capabilities` exclude.
+
+        Raises:
+            RequestError: it has both a session and earlier messages.
+            UnsupportedError: it has something else that the platform does not take.
+        """
+        abilities = self.capabilities
+        check_history(request, platform=self.name, supported=abilities.history)
+        refused = {
+            "attachments": bool(request.media) and abilities.media is None,
+            "JSON schema": request.output_schema is not None and not abilities.output_schema,
+            "session": bool(request.session_id) and not abilities.sessions,
+        }
+        for what, is_refused in refused.items():
+            if is_refused:
+                raise UnsupportedError(f"{self.name} takes no {what}.")
 
     def _refusal(self, call: str) -> AgentnbError:
         return UnsupportedError(f"{self.name} cannot {call}.")

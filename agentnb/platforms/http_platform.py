@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Final, Protocol, TypeVar, cast
 
 from pydantic import SecretStr
 
 from agentnb._http import ErrorParser, HttpClient
 from agentnb._support.text import well_formed
-from agentnb.errors import ContentTypeError, RequestError, UnsupportedError
+from agentnb.errors import ContentTypeError, InvalidRequestError, RequestError
 from agentnb.event.transcript import FINAL_STATUSES, Status
 from agentnb.platforms._bodies import parse_error_body, parse_time
+from agentnb.platforms._params import check_choice, check_count
 from agentnb.platforms._payloads import as_list, first_value
 from agentnb.platforms._wire import Outbound, as_text, one_line
 from agentnb.platforms.base import AgentInfo, PlatformSettings, RemoteRun, RunRequest
 from agentnb.platforms.base_platform import BasePlatform
-from agentnb.platforms.run_lists import check_window, window
 from agentnb.sse import DEFAULT_MAX_EVENT_BYTES
 
 T = TypeVar("T")
 S = TypeVar("S", bound=Outbound)
+
+_FIRST_LIMIT: Final = 100
+_LAST_LIMIT: Final = 100 * 2**10
 
 
 class RunSource(Protocol):
@@ -93,9 +96,18 @@ class ListingPlatform(HttpPlatform):
         listed = self._lookup.listed(
             agent=agent, session_id=session_id, status=status, end=end if is_part else None
         )
-        async with aclosing(window(listed, order=order, offset=offset, end=end)) as runs:
-            async for run in runs:
-                yield run
+        async with aclosing(listed):
+            if order == "asc":
+                for run in [run async for run in listed][::-1][offset:end]:
+                    yield run
+                return
+            number = 0
+            async for run in listed:
+                number += 1
+                if number > offset:
+                    yield run
+                if number == end:
+                    return
 
     async def status(
         self, run_ids: Sequence[str], *, agent: str | None = None, session_id: str | None = None
@@ -104,20 +116,58 @@ class ListingPlatform(HttpPlatform):
         return await self._lookup.states(run_ids, agent)
 
 
-class Recent(OrderedDict[str, T]):
-    """The newest values by their keys, at most ``limit``."""
+# --- requests for several runs ------------------------------------------------------------------
 
-    def __init__(self, limit: int = 256) -> None:
-        super().__init__()
-        self._limit = limit
 
-    def note(self, key: str, value: T) -> T:
-        """Set the newest value and drop the oldest ones beyond the limit; return it."""
-        self[key] = value
-        self.move_to_end(key)
-        while len(self) > self._limit:
-            self.popitem(last=False)
-        return value
+def check_window(*, order: str, offset: int, limit: int | None, platform: str) -> int | None:
+    """Validate the arguments of `Platform.runs`; return the end of the window, None for no limit.
+
+    Raises:
+        RequestError: an argument is not one of `Platform.runs`.
+    """
+    check_choice(order, ("asc", "desc"), name="order", platform=platform)
+    check_count(offset, name="offset", platform=platform)
+    if limit is None:
+        return None
+    return offset + check_count(limit, name="limit", platform=platform)
+
+
+async def longer_lists(
+    fetch: Callable[[int], Awaitable[list[T]]], *, limit: int = _FIRST_LIMIT, once: bool = False
+) -> AsyncGenerator[list[T], None]:
+    """Yield longer and longer lists, from ``limit`` entries on, of a call that has no pages.
+
+    ``fetch`` takes the limit.  Ends with the whole list, or the first one with ``once``.
+    """
+    previous = -1
+    while True:
+        try:
+            rows = await fetch(limit)
+        except InvalidRequestError:
+            # The platform's own limit is exceeded: the last list is the longest it has.
+            if previous < 0:
+                raise
+            return
+        yield rows
+        if once or limit >= _LAST_LIMIT or len(rows) < limit or len(rows) <= previous:
+            return
+        previous, limit = len(rows), min(limit * 2, _LAST_LIMIT)
+
+
+async def gather_limited(calls: Iterable[Awaitable[T]], *, at_once: int = 4) -> list[T]:
+    """Await all, a few at a time, and return their results in order; the first error wins."""
+    slots = asyncio.Semaphore(at_once)
+
+    async def limited(call: Awaitable[T]) -> T:
+        async with slots:
+            return await call
+
+    tasks = [asyncio.ensure_future(limited(call)) for call in calls]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 # --- rows: nothing here raises ----------------------------------------------------------------
@@ -212,16 +262,6 @@ def unexpected_response(
 # --- requests ---------------------------------------------------------------------------------
 
 
-def no_schema(request: RunRequest, *, platform: str) -> None:
-    """Refuse a request with a JSON schema.
-
-    Raises:
-        UnsupportedError: it has one.
-    """
-    if request.output_schema is not None:
-        raise UnsupportedError(f"{platform} takes no JSON schema for the answer.")
-
-
 def session_of(
     request: RunRequest, param: str | None, *, platform: str, kind: str = "session"
 ) -> str | None:
@@ -245,9 +285,8 @@ def nested_settings(params: Outbound, field: str, model: type[S], *, platform: s
     top = {
         name: value for name in model.model_fields if (value := getattr(params, name)) is not None
     }
-    for name in top:
-        if getattr(nested, name) is not None:
-            raise RequestError(f"{platform}: {name} is given twice, beside and in {field}.")
+    if twice := sorted(name for name in top if getattr(nested, name) is not None):
+        raise RequestError(f"{platform}: {', '.join(twice)} is given twice, beside and in {field}.")
     merged = nested.model_copy(update=top)
     return merged if merged.model_fields_set else None
 

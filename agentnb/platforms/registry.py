@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from agentnb._support.fork import imported
 from agentnb.config.names import quoted, suggestion
-from agentnb.errors import ConfigError, UnsupportedError
+from agentnb.errors import ConfigError
 
 if TYPE_CHECKING:
     from agentnb.platforms.base import Platform, PlatformSettings
@@ -90,11 +90,6 @@ def load(name: str) -> Callable[[PlatformSettings], Platform]:
             f"{type(error).__name__}: {error}"
         ) from error
     return _validated(factory, name)
-
-
-def unsupported(name: str, what: str) -> UnsupportedError:
-    """Return the error of a platform that does not support ``what``."""
-    return UnsupportedError(f"The platform {name} does not support this: {what}.")
 
 
 def _validated(factory: Any, name: str) -> Callable[[PlatformSettings], Platform]:

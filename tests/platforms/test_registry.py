@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 import agentnb
-from agentnb.errors import ConfigError, UnsupportedError
+from agentnb.errors import ConfigError
 from agentnb.platforms import registry
 from agentnb.platforms.base import PlatformSettings
 
@@ -124,9 +124,3 @@ def test_an_unknown_platform_is_told_with_the_nearest_name() -> None:
         registry.load("operatvus")
     with pytest.raises(ConfigError, match="Known are: operativus, runagent, runtools, seekr"):
         registry.load("xyz")
-
-
-def test_what_a_platform_cannot_do_is_one_kind_of_error() -> None:
-    error = registry.unsupported("runtools", "attachments")
-    assert isinstance(error, UnsupportedError)
-    assert str(error) == "The platform runtools does not support this: attachments."

@@ -10,7 +10,7 @@ from agentnb._http import HttpClient
 from agentnb.errors import RequestError
 from agentnb.event.types import Event, RunFinished
 from agentnb.platforms._replay_filter import ReplayFilter, incomplete
-from agentnb.platforms.http_platform import Recent
+from agentnb.platforms.base_platform import Recent
 
 # Most positions are resumed at once or never; a forgotten one is read again from the start.
 _MAX_POSITIONS: Final = 32

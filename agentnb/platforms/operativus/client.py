@@ -30,7 +30,7 @@ from agentnb.errors import NotFoundError, PlatformError, RequestError, Transport
 from agentnb.event.types import Event, RunStarted
 from agentnb.platforms._bodies import parse_zone
 from agentnb.platforms._params import check_choice, check_count, check_options
-from agentnb.platforms._payloads import as_object
+from agentnb.platforms._payloads import as_object, read_status
 from agentnb.platforms._run_starts import RunStart
 from agentnb.platforms.base import (
     AgentInfo,
@@ -53,11 +53,10 @@ from agentnb.platforms.operativus.responses import (
     parse_error,
     pending_approval,
     read_page,
-    read_status,
+    run_events,
 )
-from agentnb.platforms.operativus.run_lookup import RunLookup
+from agentnb.platforms.operativus.runs import RunIdSearch, Runs
 from agentnb.platforms.operativus.server_times import ServerTimes
-from agentnb.platforms.operativus.session_search import RunIdSearch, SessionSearch
 from agentnb.platforms.operativus.wire import OperativusOptions
 
 # Decoders are imported with the first response, while the request is on its way.
@@ -86,14 +85,13 @@ class OperativusPlatform(ListingPlatform):
         )
         zone = None if options.time_zone is None else parse_zone(options.time_zone)
         self._options = options
-        self._lookup = self._runs = RunLookup(self._http, ServerTimes(zone))
-        self._sessions = SessionSearch(self._runs)
+        self._lookup = self._runs = Runs(self._http, ServerTimes(zone))
 
     @cached_property
     def _records(self) -> RunRecordReader:
         from agentnb.platforms.operativus.record_reader import RunRecordReader
 
-        return RunRecordReader(self._http, self._runs, self._sessions, name=self._name)
+        return RunRecordReader(self._http, self._runs, name=self._name)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -130,8 +128,9 @@ class OperativusPlatform(ListingPlatform):
                     # No flush if the stream breaks off: the resumed one may have the other half
                     # of a character.
                     events = decoder.decode_all(frames)
-                    if decoder.run_id is None and search is None and _has_start(events):
-                        search = RunIdSearch(self._sessions, session_id, request.agent, started)
+                    is_start = any(isinstance(event, RunStarted) for event in events)
+                    if decoder.run_id is None and search is None and is_start:
+                        search = RunIdSearch(self._runs, session_id, request.agent, started)
                     if decoder.run_id is None and search is not None:
                         if decoder.is_paused:
                             # After the pause, the id would look as if the run continued.
@@ -139,16 +138,12 @@ class OperativusPlatform(ListingPlatform):
                         else:
                             events += _named(decoder, search.result)
                     if events:
-                        has_start = has_start or _has_start(events)
+                        has_start = has_start or is_start
                         yield events
             if not has_start:
                 yield [RunStarted(session_id=session_id)]
-            if (
-                decoder.run_id is None
-                and search is not None
-                and not decoder.is_paused
-                and (events := _named(decoder, await search.last_result()))
-            ):
+            is_unnamed = decoder.run_id is None and not decoder.is_paused
+            if search and is_unnamed and (events := _named(decoder, await search.last_result())):
                 yield events
         except TransportError:
             if decoder is not None and not has_start:
@@ -158,7 +153,7 @@ class OperativusPlatform(ListingPlatform):
             if search is not None:
                 search.cancel()
             if decoder is not None and decoder.run_id is not None:
-                self._sessions.note_run(session_id, decoder.run_id, started)
+                self._runs.note_run(session_id, decoder.run_id, started)
                 if decoder.has_ended:
                     self._runs.note_end(decoder.run_id)
 
@@ -168,14 +163,12 @@ class OperativusPlatform(ListingPlatform):
         A run that pauses for a decision ends with `ApprovalRequested` and no terminal event.
         """
         response, session_id, started = await self._post(request, "runs")
-        from agentnb.platforms.operativus.run_response import run_events
-
         events = run_events(response.data, session_id=session_id)
         if events is None:
             raise unexpected_response(self._name, response.data, response.headers)
         run_id = row_text(as_object(response.data), "runId id")
         if run_id is not None:
-            self._sessions.note_run(session_id, run_id, started)
+            self._runs.note_run(session_id, run_id, started)
         return events
 
     async def start_background(self, request: RunRequest) -> RemoteRun:
@@ -186,7 +179,7 @@ class OperativusPlatform(ListingPlatform):
         if run_id is None:
             kind = "a run without an id"
             raise unexpected_response(self._name, data, response.headers, kind)
-        self._sessions.note_run(session_id, run_id, started)
+        self._runs.note_run(session_id, run_id, started)
         return RemoteRun(
             id=run_id,
             status=read_status(data.get("status", "QUEUED")),
@@ -249,8 +242,8 @@ class OperativusPlatform(ListingPlatform):
         if run_id is None:
             if session_id is None:
                 raise RequestError(f"{self._name}: cancelling a run needs its id or its session.")
-            started = self._sessions.latest_request(session_id)
-            run_id = await self._sessions.find(session_id, agent, started, running=True)
+            started = self._runs.latest_request(session_id)
+            run_id = await self._runs.find(session_id, agent, started, running=True)
             if run_id is None:
                 raise NotFoundError(f"{self._name} has no run of this client in this session.")
         segment = quote_segment(run_id)
@@ -319,19 +312,16 @@ class OperativusPlatform(ListingPlatform):
             ) from error
 
     async def _prepare(self, request: RunRequest) -> tuple[dict[str, Any], str, RunStart]:
+        self.check_request(request)
         body = await build_body(request, platform=self._name, defaults=self._options)
         session_id: str = body["sessionId"]
-        return body, session_id, self._sessions.note_request(session_id, fresh=is_fresh(request))
+        return body, session_id, self._runs.note_request(session_id, fresh=is_fresh(request))
 
     async def _post(self, request: RunRequest, path: str) -> tuple[JsonResponse, str, RunStart]:
         body, session_id, started = await self._prepare(request)
         response = await self._http.request("POST", _agent_path(request.agent, path), json=body)
         started.answered(response.headers)
         return response, session_id, started
-
-
-def _has_start(events: list[Event]) -> bool:
-    return any(isinstance(event, RunStarted) for event in events)
 
 
 def _named(decoder: Decoder, run_id: str | None) -> list[Event]:

@@ -24,10 +24,17 @@ from agentnb.event.types import (
 )
 from agentnb.platforms._bodies import parse_error_body
 from agentnb.platforms._payloads import as_object, usage_events
-from agentnb.platforms._wire import MalformedError, as_text, json_payload, one_line, peek, validated
+from agentnb.platforms._wire import (
+    MalformedError,
+    as_text,
+    json_payload,
+    mend_deep,
+    one_line,
+    peek,
+    validated,
+)
 from agentnb.platforms.http_platform import row_text
-from agentnb.platforms.operativus.responses import plain, read_followups
-from agentnb.platforms.operativus.run_response import approval, response_events
+from agentnb.platforms.operativus.responses import approval, read_followups, response_events
 from agentnb.platforms.operativus.server_times import ServerTimes
 from agentnb.platforms.operativus.tool_calls import ToolCallDecoder
 from agentnb.platforms.operativus.wire import (
@@ -200,8 +207,7 @@ class Decoder:
         inner = nested_json(data)
         start = validated(StartData, inner) if isinstance(inner, dict) else StartData()
         return RunStarted(
-            run_id=well_formed(start.run_id) if start.run_id else self.run_id,
-            session_id=well_formed(start.session_id) if start.session_id else self.session_id,
+            run_id=start.run_id or self.run_id, session_id=start.session_id or self.session_id
         )
 
     def _suggest(self, followups: tuple[str, ...]) -> list[Event]:
@@ -216,7 +222,7 @@ class Decoder:
             raise MalformedError("metrics are no object")
         metrics = cast("dict[str, Any]", data)
         if (calls := metrics.get("llmCalls")) is not None:
-            self._details |= plain({"llmCalls": calls})
+            self._details |= mend_deep({"llmCalls": calls})
         return usage_events(metrics, model=as_text(metrics.get("model")) or None)
 
     def _error(self, data: Any) -> list[Event]:
@@ -242,7 +248,7 @@ class Decoder:
                 # The stream is complete even if its payload cannot be read.
                 events.append(RawEvent(name="STOP", data=as_text(data), problem=str(error)))
             else:
-                output = well_formed(response.content) if response.content else output
+                output = response.content or output
                 parts, end = response_events(response, known=self._seen, tools=self._tools)
                 events += [
                     e for e in parts if not (isinstance(e, RunStarted) and e.run_id == self.run_id)
@@ -297,9 +303,9 @@ class Decoder:
             case "RUN_START":
                 self._started_at = seconds
                 started = RunStarted(
-                    run_id=well_formed(record.run_id or "") or self._recorded_run,
-                    session_id=well_formed(record.session_id or "") or None,
-                    agent=well_formed(record.agent_id or "") or None,
+                    run_id=record.run_id or self._recorded_run,
+                    session_id=record.session_id,
+                    agent=record.agent_id,
                     model=row_text(details, "modelId model"),
                 )
                 events: list[Event] = [started]
@@ -311,12 +317,12 @@ class Decoder:
                 events = [approval(details)]
             case "RUN_COMPLETE":
                 output, duration = row_text(details, "content output"), self._duration(seconds)
-                end = RunFinished(output=output, duration=duration, details=plain(details))
+                end = RunFinished(output=output, duration=duration, details=mend_deep(details))
                 events = self._end(end)
             case "RUN_FAILED":
                 message = one_line(row_text(details, "errorMessage message errorClass") or "")
                 message = message or "The platform reports the run as failed."
-                events = self._end(RunFailed(message=message, details=plain(details)))
+                events = self._end(RunFailed(message=message, details=mend_deep(details)))
             case _:
                 events = self._end(RunCancelled(reason=row_text(details, "reason message")))
         return self._note(events)

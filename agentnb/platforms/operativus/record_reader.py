@@ -17,8 +17,7 @@ from agentnb.platforms._payloads import usage_events
 from agentnb.platforms._replay_filter import ReplayFilter
 from agentnb.platforms.generic.records import RecordReader
 from agentnb.platforms.operativus.decoder import Decoder
-from agentnb.platforms.operativus.run_lookup import RunLookup
-from agentnb.platforms.operativus.session_search import SessionSearch
+from agentnb.platforms.operativus.runs import Runs
 from agentnb.sse import ServerSentEvent
 
 
@@ -55,12 +54,9 @@ class _RecordNumbers:
 class RunRecordReader(RecordReader[Decoder]):
     """Reads the records of one server's runs."""
 
-    def __init__(
-        self, http: HttpClient, lookup: RunLookup, sessions: SessionSearch, *, name: str
-    ) -> None:
+    def __init__(self, http: HttpClient, runs: Runs, *, name: str) -> None:
         super().__init__(http, Decoder, name=name)
-        self._lookup = lookup
-        self._sessions = sessions
+        self._runs = runs
 
     async def follow(
         self,
@@ -84,8 +80,8 @@ class RunRecordReader(RecordReader[Decoder]):
         """
         is_resumed, delivered = delivered is not None, delivered or ()
         if run_id is None and session_id is not None:
-            request = self._sessions.latest_request(session_id, fresh=fresh)
-            run_id = await self._sessions.find(session_id, agent, request)
+            request = self._runs.latest_request(session_id, fresh=fresh)
+            run_id = await self._runs.find(session_id, agent, request)
             if run_id is not None:
                 started = RunStarted(run_id=run_id, session_id=session_id)
                 delivered = (*delivered, started)
@@ -136,7 +132,7 @@ class RunRecordReader(RecordReader[Decoder]):
         """Return the end of a run and the answer that its record lacks."""
         events: list[Event] = []
         if end.output is None:
-            run = await self._lookup.settled(run_id, agent, lenient=lenient)
+            run = await self._runs.settled(run_id, agent, lenient=lenient)
             if run is not None:
                 events = replay.feed(usage_events(run.raw, model=run.model))
                 end = replace(end, output=run.output)

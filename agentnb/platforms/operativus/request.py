@@ -16,10 +16,9 @@ from urllib.parse import unquote_to_bytes, urlsplit
 from agentnb.config.names import quoted
 from agentnb.errors import RequestError
 from agentnb.platforms._params import check_params
-from agentnb.platforms._validation import check_history
 from agentnb.platforms._wire import to_wire
 from agentnb.platforms.base import Media, RunRequest
-from agentnb.platforms.http_platform import nested_settings, no_schema, session_of
+from agentnb.platforms.http_platform import nested_settings, session_of
 from agentnb.platforms.operativus.wire import (
     MediaInput,
     OperativusOptions,
@@ -53,10 +52,7 @@ async def build_body(
 
     Raises:
         RequestError: a parameter or an attachment is invalid.
-        UnsupportedError: the request has a JSON schema, or earlier messages for its session.
     """
-    check_history(request, platform=platform, supported=False)
-    no_schema(request, platform=platform)
     params = check_params(OperativusParams, request.params, platform=platform)
     session_id = session_of(request, params.session_id, platform=platform)
     media = await media_inputs(request.media, max_bytes=defaults.max_media_bytes)

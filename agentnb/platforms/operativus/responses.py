@@ -5,9 +5,9 @@ Nothing here raises: what cannot be read is left out.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, cast
@@ -15,13 +15,37 @@ from typing import Any, Final, cast
 from agentnb._http import ErrorDetails
 from agentnb._support.text import well_formed
 from agentnb.errors import FieldProblem
-from agentnb.event.transcript import Status
+from agentnb.event.transcript import FINAL_STATUSES, Status
+from agentnb.event.types import (
+    ApprovalRequested,
+    Event,
+    FollowupsSuggested,
+    ReasoningDelta,
+    RunCancelled,
+    RunFailed,
+    RunFinished,
+    RunStarted,
+    TextDelta,
+    ToolCallFinished,
+    ToolCallStarted,
+    UsageReported,
+)
 from agentnb.platforms._bodies import parse_error_body
-from agentnb.platforms._payloads import as_list, as_object, first_text
-from agentnb.platforms._wire import MalformedError, as_text, json_payload, one_line
+from agentnb.platforms._payloads import as_list, as_object, first_text, read_status
+from agentnb.platforms._usage import read_usage
+from agentnb.platforms._wire import (
+    MalformedError,
+    as_text,
+    json_payload,
+    mend_deep,
+    one_line,
+    validated,
+)
 from agentnb.platforms.base import AgentInfo, RemoteRun, make_printable
 from agentnb.platforms.http_platform import read_agent, read_rows, read_run, row_text
 from agentnb.platforms.operativus.server_times import ServerTimes
+from agentnb.platforms.operativus.tool_calls import ToolCallDecoder
+from agentnb.platforms.operativus.wire import PausedData, RunResponse
 
 STATUSES: Final[dict[str, Status]] = {
     "CREATED": "queued",
@@ -85,26 +109,6 @@ class ListPage:
 
     items: list[dict[str, Any]]
     is_last: bool | None
-
-
-def plain(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an object that is safe to store: with every lone surrogate replaced."""
-    return {well_formed(name): _plain_value(value) for name, value in fields.items()}
-
-
-def _plain_value(value: Any) -> Any:
-    try:
-        return (
-            well_formed(value) if isinstance(value, str) else json.loads(as_text(value) or "null")
-        )
-    except (RecursionError, ValueError):
-        return None
-
-
-def read_status(value: Any, *, ended: bool = False) -> Status:
-    """Return a run's status; an unknown one is completed if the run has ended, else running."""
-    status = value.strip().upper() if isinstance(value, str) else ""
-    return STATUSES.get(status, "completed" if ended else "running")
 
 
 def remote_run(data: Any, times: ServerTimes | None = None) -> RemoteRun | None:
@@ -216,3 +220,102 @@ def _invalid(value: Any) -> list[FieldProblem]:
         elif isinstance(item, str):
             problems.append(FieldProblem("body", one_line(item)))
     return problems
+
+
+# --- whole runs -------------------------------------------------------------------------------
+
+
+def run_events(data: Any, *, session_id: str) -> list[Event] | None:
+    """Return all events of a run that was not streamed; None if ``data`` is no run.
+
+    ``session_id`` is the requested one.  A run that waits for a decision, or that has not ended,
+    has no terminal event.
+    """
+    try:
+        response = validated(RunResponse, mend_deep(data))
+    except (MalformedError, RecursionError):
+        return None
+    if not {"content", "status", "run_id"} & response.model_fields_set:
+        return None
+    events, end = response_events(response, tools=ToolCallDecoder())
+    if not any(isinstance(event, RunStarted) for event in events):
+        events.insert(0, RunStarted(session_id=session_id))
+    if response.content:
+        # The text comes before a request for approval.
+        is_paused = isinstance(events[-1], ApprovalRequested)
+        events.insert(len(events) - is_paused, TextDelta(response.content))
+    followups = read_followups(data) or read_followups(response.metadata)
+    if followups:
+        events.append(FollowupsSuggested(followups=followups))
+    if end is None and read_status(response.status, ended=True) in FINAL_STATUSES:
+        end = RunFinished(output=response.content)
+    return [*events, end] if end is not None else events
+
+
+def response_events(
+    response: RunResponse,
+    *,
+    tools: ToolCallDecoder,
+    known: AbstractSet[type[Event]] = frozenset(),
+) -> tuple[list[Event], Event | None]:
+    """Return the events of a run except its text and its end, and the end.
+
+    ``known`` are the kinds of events that were streamed before: tool calls and reasoning among
+    them are not repeated.  The end is None if the run's status is not a final one.
+    """
+    events: list[Event] = []
+    if response.run_id or response.session_id:
+        events.append(RunStarted(run_id=response.run_id, session_id=response.session_id))
+    if ReasoningDelta not in known:
+        steps = enumerate(response.reasoning_steps or (), start=1)
+        # Numbered, so that each step is a part by itself.
+        events += [ReasoningDelta(well_formed(step), f"step-{n}") for n, step in steps if step]
+    if not known & {ToolCallStarted, ToolCallFinished}:
+        events += [event for tool in response.tools or () for event in tools.whole(tool)]
+    metadata, metrics = response.metadata or {}, response.metrics or {}
+    usage = read_usage(metrics) or read_usage(metadata.get("usage")) or read_usage(metadata)
+    if usage is not None:
+        model = as_text(metrics.get("model") or metadata.get("model"))
+        events.append(UsageReported(usage=usage, model=model or None))
+    end = _end(response, metadata, metrics)
+    if not isinstance(end, ApprovalRequested):
+        return events, end
+    return [*events, *([] if ApprovalRequested in known else [end])], None
+
+
+def approval(payload: Any) -> ApprovalRequested:
+    """Return the approval that a pause requests; a payload that is no object is its message."""
+    try:
+        data = validated(PausedData, payload)
+    except MalformedError:
+        return ApprovalRequested(message=as_text(payload))
+    arguments = data.args if data.args is not None else data.arguments
+    return ApprovalRequested(
+        approval_id=data.approval_id or data.escalation_id,
+        message=data.message or data.reason or data.type or "",
+        tool=data.tool or data.tool_name,
+        arguments=as_text(arguments),
+    )
+
+
+def _end(response: RunResponse, metadata: dict[str, Any], metrics: dict[str, Any]) -> Event | None:
+    status = (response.status or "").strip().upper()
+    content = response.content or ""
+    match STATUSES.get(status):
+        case "completed":
+            details = mend_deep({k: v for k, v in metadata.items() if k != "usage"})
+            return RunFinished(output=content or None, details=details)
+        case "failed":
+            message = one_line(as_text(metrics.get("errorMessage")) or content)
+            return RunFailed(
+                message=message or "The platform reports the run as failed.",
+                details={"status": status},
+            )
+        case "cancelled":
+            return RunCancelled(reason=one_line(content) or None)
+        case "paused":
+            action = metadata.get("requiredAction")
+            return approval(action if action is not None else content)
+        case _:
+            # Also RUNNING, which a row may still have just after the end.
+            return None

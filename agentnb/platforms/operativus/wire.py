@@ -12,10 +12,9 @@ from typing import Annotated, Any, Final
 from annotated_types import Ge
 from pydantic import Field, field_validator
 
-from agentnb._support.text import well_formed
 from agentnb.platforms._bodies import parse_zone
 from agentnb.platforms._payloads import first_value
-from agentnb.platforms._wire import Inbound, MalformedError, Number, Outbound, json_payload
+from agentnb.platforms._wire import Inbound, MalformedError, Number, Outbound, Text, json_payload
 
 
 def _alias(name: str) -> Any:
@@ -96,19 +95,19 @@ STREAM_TAGS: Final = frozenset(
 class StartData(Inbound):
     """START's payload."""
 
-    run_id: str | None = _alias("runId")
-    session_id: str | None = _alias("sessionId")
+    run_id: Text = _alias("runId")
+    session_id: Text = _alias("sessionId")
 
 
 class ToolData(Inbound):
     """A tool call, its start or its end, streamed, recorded or in a `RunResponse`."""
 
-    name: str | None = None
-    tool_name: str | None = _alias("toolName")
+    name: Text = None
+    tool_name: Text = _alias("toolName")
 
     @property
     def tool(self) -> str:
-        return well_formed(self.name or self.tool_name or "")
+        return self.name or self.tool_name or ""
 
     def value(self, *names: str) -> Any:
         """Return the first of these other fields that is not None."""
@@ -118,27 +117,27 @@ class ToolData(Inbound):
 class PausedData(Inbound):
     """The action that a person has to take while a run is paused."""
 
-    type: str | None = None
-    approval_id: str | None = _alias("approvalId")
-    escalation_id: str | None = _alias("escalationId")
-    tool: str | None = None
-    tool_name: str | None = _alias("toolName")
+    type: Text = None
+    approval_id: Text = _alias("approvalId")
+    escalation_id: Text = _alias("escalationId")
+    tool: Text = None
+    tool_name: Text = _alias("toolName")
     args: Any = None
     arguments: Any = None
-    message: str | None = None
-    reason: str | None = None
+    message: Text = None
+    reason: Text = None
 
 
 class RunResponse(Inbound):
     """A whole run: the response of the synchronous call, and a team agent's STOP."""
 
-    run_id: str | None = _alias("runId")
-    session_id: str | None = _alias("sessionId")
-    content: str | None = None
+    run_id: Text = _alias("runId")
+    session_id: Text = _alias("sessionId")
+    content: Text = None
     metadata: dict[str, Any] | None = None
     tools: list[ToolData] | None = None
     reasoning_steps: list[str] | None = _alias("reasoningSteps")
-    status: str | None = None
+    status: Text = None
     metrics: dict[str, Any] | None = None
 
 
@@ -146,9 +145,9 @@ class RecordedEvent(Inbound):
     """One frame of ``/api/v1/runs/{run}/events``, without text deltas."""
 
     event_type: str = Field(alias="eventType")
-    run_id: str | None = _alias("runId")
-    agent_id: str | None = _alias("agentId")
-    session_id: str | None = _alias("sessionId")
+    run_id: Text = _alias("runId")
+    agent_id: Text = _alias("agentId")
+    session_id: Text = _alias("sessionId")
     payload: dict[str, Any] | None = None
     event_ts: Any = _alias("eventTs")
 

@@ -20,16 +20,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from agentnb._http import current_options, quote_segment, side_request
 from agentnb.errors import AgentnbError, PlatformError, RequestError, UnsupportedError
 from agentnb.event.types import Event
-from agentnb.platforms._params import check_count, check_options, check_params
-from agentnb.platforms._wire import Outbound, peek
+from agentnb.platforms._params import check_options, check_params
+from agentnb.platforms._wire import Outbound, peek, to_wire
 from agentnb.platforms.base import (
     AgentInfo,
     Capabilities,
@@ -37,12 +37,11 @@ from agentnb.platforms.base import (
     RemoteRun,
     RunRequest,
 )
-from agentnb.platforms.http_platform import HttpPlatform, key_header
+from agentnb.platforms.http_platform import ListingPlatform, key_header, nested_settings
 from agentnb.platforms.runagent.decoder import first_chunk, invoked_events
-from agentnb.platforms.runagent.entrypoints import EntrypointApi, entrypoint_params
-from agentnb.platforms.runagent.invocations import InvocationApi
+from agentnb.platforms.runagent.entrypoints import EntrypointApi
 from agentnb.platforms.runagent.positions import Position, Positions
-from agentnb.platforms.runagent.wire import EntrypointParams, Params, stream_body
+from agentnb.platforms.runagent.wire import Body, EntrypointParams, Parameters, Params
 from agentnb.sse import ServerSentEvent
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ class Options(Outbound):
     protocol: Protocol | None = None
 
 
-class RunAgentPlatform(HttpPlatform):
+class RunAgentPlatform(ListingPlatform):
     """The platform behind the `Platform` protocol.
 
     Runs have no ids here, only sessions: `attach` takes the session's id as ``session_id`` or as
@@ -79,8 +78,7 @@ class RunAgentPlatform(HttpPlatform):
         super().__init__(settings, base_url=DEFAULT_BASE_URL, headers=key_header(settings))
         self._protocol = options.protocol
         self._positions = Positions()
-        self._entrypoints = EntrypointApi(self._http)
-        self._invocations = InvocationApi(self._http, self._entrypoints.left)
+        self._lookup = self._entrypoints = EntrypointApi(self._http)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -93,37 +91,33 @@ class RunAgentPlatform(HttpPlatform):
 
     async def stream(self, request: RunRequest) -> AsyncGenerator[list[Event], None]:
         """Start a run and stream it; with ``resume_from_index``, resume an earlier one."""
-        async with AsyncExitStack() as stack:
-            source = await self._source(request, stack)
-            async for batch in await stack.enter_async_context(aclosing(source)):
-                yield batch
-
-    async def _source(
-        self, request: RunRequest, stack: AsyncExitStack
-    ) -> AsyncGenerator[list[Event], None]:
-        """Return the batches of a new run by the address's API; ``stack`` closes the connection."""
         if not await self._has_entrypoints(request):
             try:
-                return await self._sse_source(request, stack)
+                async with aclosing(self._stream_sse(request)) as batches:
+                    async for batch in batches:
+                        yield batch
+                return
             except PlatformError as error:
                 if not await self._is_other_protocol(request, error):
                     raise
-        return self._entrypoints.stream(request, entrypoint_params(request, platform=self._name))
+        async with aclosing(self._entrypoints.stream(request, self._params(request))) as batches:
+            async for batch in batches:
+                yield batch
 
-    async def _sse_source(
-        self, request: RunRequest, stack: AsyncExitStack
-    ) -> AsyncGenerator[list[Event], None]:
-        body, path = self._body(request), f"/v1/agents/{quote_segment(request.agent)}/stream"
-        response = await stack.enter_async_context(self._http.stream("POST", path, json=body))
-        self._protocol = "sse"
-        is_json = "json" in response.headers.get("content-type", "").lower()
-        if is_json and not response.is_event_stream and response.status != 204:
-            events = invoked_events(await response.json(), session_id=request.session_id)
-            return _single_batch(events)
-        first = body.get("parameters", {}).get("resume_from_index", 0)
-        position = Position(request, first)
-        stack.enter_context(position.reading())
-        return self._follow(response, position)
+    async def _stream_sse(self, request: RunRequest) -> AsyncGenerator[list[Event], None]:
+        body = self._body(request)
+        async with self._http.stream("POST", _path(request, "stream"), json=body) as response:
+            self._protocol = "sse"
+            is_json = "json" in response.headers.get("content-type", "").lower()
+            if is_json and not response.is_event_stream and response.status != 204:
+                yield invoked_events(await response.json(), session_id=request.session_id)
+                return
+            first = body.get("parameters", {}).get("resume_from_index", 0)
+            position = Position(request, first)
+            async with aclosing(self._follow(response, position)) as batches:
+                with position.reading():
+                    async for batch in batches:
+                        yield batch
 
     async def _follow(
         self, answer: Response, position: Position
@@ -159,12 +153,11 @@ class RunAgentPlatform(HttpPlatform):
         retries = current_options().retries
         if not position.can_resume or (retries is not None and not retries.reconnects):
             return None
-        path, body = self._from(position, index)
         try:
             async with asyncio.timeout(_REFETCH_TIMEOUT):
                 with side_request():
                     async with (
-                        self._http.stream("POST", path, json=body) as answer,
+                        self._stream_from(position, index) as answer,
                         aclosing(answer.batches()) as batches,
                     ):
                         return await first_chunk(batches, index=index)
@@ -175,17 +168,16 @@ class RunAgentPlatform(HttpPlatform):
     async def invoke(self, request: RunRequest) -> list[Event]:
         """Run without streaming."""
         if not await self._has_entrypoints(request):
-            path = f"/v1/agents/{quote_segment(request.agent)}/invoke"
+            body = self._body(request)
             try:
-                answer = await self._http.request("POST", path, json=self._body(request))
+                answer = await self._http.request("POST", _path(request, "invoke"), json=body)
             except PlatformError as error:
                 if not await self._is_other_protocol(request, error):
                     raise
             else:
                 self._protocol = "sse"
                 return invoked_events(answer.data, session_id=request.session_id)
-        params = entrypoint_params(request, platform=self._name)
-        return await self._entrypoints.invoke(request, params)
+        return await self._entrypoints.invoke(request, self._params(request))
 
     async def attach(
         self, run_id: str, *, agent: str | None = None, session_id: str | None = None
@@ -204,9 +196,7 @@ class RunAgentPlatform(HttpPlatform):
                 "here.",
                 hint="Resume it with resume_from_index, its session and its prompt.",
             )
-        request = position.request
-        if agent is not None and agent != request.agent:
-            position.request = replace(request, agent=agent)
+        position.request = replace(position.request, agent=agent or position.request.agent)
         async with aclosing(self._resume_stream(position, session_id or run_id)) as batches:
             async for batch in batches:
                 yield batch
@@ -250,11 +240,10 @@ class RunAgentPlatform(HttpPlatform):
                 hint="That one has all of it: agentnb.history.recent_runs() finds it.",
             )
         decoder = position.decoder
-        path, body = self._from(position, position.next_index, session_id=session_id)
         decoder.conflicts = 0
         with position.reading():
             async with (
-                self._http.stream("POST", path, json=body) as answer,
+                self._stream_from(position, position.next_index, session_id) as answer,
                 aclosing(self._follow(answer, position)) as batches,
             ):
                 async for batch in batches:
@@ -264,34 +253,16 @@ class RunAgentPlatform(HttpPlatform):
                             f"{self._name} started a new answer instead of resuming."
                         )
 
-    def _from(
-        self, position: Position, index: int, *, session_id: str | None = None
-    ) -> tuple[str, dict[str, Any]]:
-        """Return path and body of the request for a stream from the chunk ``index`` on."""
+    def _stream_from(
+        self, position: Position, index: int, session_id: str | None = None
+    ) -> AbstractAsyncContextManager[Response]:
+        """Request the stream from the chunk ``index`` on."""
         # The platform requires the prompt again, and the same parameters: chunks of another size
         # would have other numbers.
         request = replace(position.request, session_id=session_id or position.session_id)
         body = self._body(request)
         body["parameters"] = {**body.get("parameters", {}), "resume_from_index": index}
-        return f"/v1/agents/{quote_segment(request.agent)}/stream", body
-
-    async def stream_from(
-        self, session_id: str, *, agent: str, query: str, index: int
-    ) -> AsyncGenerator[list[Event], None]:
-        """Stream a session's answer from the chunk ``index`` (0 or more) on.
-
-        ``query`` is the prompt of that answer, which the platform requires again.
-
-        Raises:
-            RequestError: ``index`` is below 0.
-        """
-        check_count(index, name="index", platform=self._name)
-        request = RunRequest(
-            agent=agent, prompt=query, session_id=session_id, params={"resume_from_index": index}
-        )
-        async with aclosing(self.stream(request)) as batches:
-            async for batch in batches:
-                yield batch
+        return self._http.stream("POST", _path(request, "stream"), json=body)
 
     # --- only servers with entrypoints ---------------------------------------------------------
 
@@ -301,29 +272,18 @@ class RunAgentPlatform(HttpPlatform):
         Raises:
             UnsupportedError: the address has none: the platform does not list its agents.
         """
-        return await (await self._lists("no list of agents")).agents()
+        await self._check_lists("no list of agents")
+        return await self._entrypoints.agents()
 
-    async def runs(
-        self,
-        *,
-        agent: str | None = None,
-        session_id: str | None = None,
-        status: str | None = None,
-        limit: int | None = None,
-        order: str = "desc",
-        offset: int = 0,
-    ) -> AsyncIterator[RemoteRun]:
+    async def runs(self, **filters: Any) -> AsyncGenerator[RemoteRun, None]:
         """Iterate over the runs that a server with entrypoints remembers; they have no session.
 
         Raises:
             UnsupportedError: the address has none: the platform does not list its runs.
         """
-        lists = await self._lists("no list of runs")
-        if session_id is not None:
-            return
-        listed = lists.runs(agent=agent, status=status, limit=limit, order=order, offset=offset)
-        async with aclosing(listed) as found:
-            async for run in found:
+        await self._check_lists("no list of runs")
+        async with aclosing(super().runs(**filters)) as runs:
+            async for run in runs:
                 yield run
 
     async def status(
@@ -334,14 +294,14 @@ class RunAgentPlatform(HttpPlatform):
         Raises:
             UnsupportedError: the address has none: the platform has no call for it.
         """
-        return await (await self._lists("no way to ask for the state of a run")).status(run_ids)
+        await self._check_lists("no way to ask for the state of a run")
+        return await super().status(run_ids)
 
-    async def _lists(self, what: str) -> InvocationApi:
+    async def _check_lists(self, what: str) -> None:
         if self._protocol is None and await self._entrypoints.served_agent() is not None:
             self._protocol = "websocket"
         if self._protocol != "websocket":
-            raise self._unsupported(what)
-        return self._invocations
+            raise UnsupportedError(f"{self._name} has {what}.")
 
     async def _has_entrypoints(self, request: RunRequest) -> bool:
         """Return whether the address has entrypoints; detect it if the parameters need them."""
@@ -363,14 +323,41 @@ class RunAgentPlatform(HttpPlatform):
             self._protocol = "websocket"
         return self._protocol == "websocket"
 
-    # --- helpers ------------------------------------------------------------------------------
+    # --- parameters ---------------------------------------------------------------------------
+
+    def _params(self, request: RunRequest) -> Params:
+        """Return the parameters of a run.
+
+        Raises:
+            RequestError: one is unknown, invalid, or of the other API than the address has.
+            UnsupportedError: the request has something else that the API does not take.
+        """
+        self.check_request(request)
+        params = check_params(Params, request.params, platform=self._name)
+        given, entrypoint_fields = params.model_fields_set, EntrypointParams.model_fields.keys()
+        if self._protocol == "websocket":
+            wrong, kind, way = given - entrypoint_fields, "", "arguments as input_kwargs"
+        else:
+            wrong, kind, way = given & entrypoint_fields, "no ", "parameters as parameters={...}"
+        if wrong:
+            raise RequestError(
+                f"{self._name}: {', '.join(sorted(wrong))} cannot be given at this address, which "
+                f"has {kind}entrypoints.",
+                hint=f"Give the agent's own {way}.",
+            )
+        return params
 
     def _body(self, request: RunRequest) -> dict[str, Any]:
-        return stream_body(request, platform=self._name)
+        """Return the body of ``stream`` and ``invoke``."""
+        params = self._params(request)
+        settings = nested_settings(params, "parameters", Parameters, platform=self._name)
+        # A null of the agent's own parameters is kept; one of the platform's means nothing.
+        parameters = {**to_wire(settings), **(settings.model_extra or {})} if settings else None
+        body = Body(
+            query=request.prompt, parameters=parameters, session_id=request.session_id or None
+        )
+        return to_wire(body)
 
-    def _unsupported(self, what: str) -> UnsupportedError:
-        return UnsupportedError(f"{self._name} has {what}.")
 
-
-async def _single_batch(events: list[Event]) -> AsyncGenerator[list[Event], None]:
-    yield events
+def _path(request: RunRequest, call: str) -> str:
+    return f"/v1/agents/{quote_segment(request.agent)}/{call}"

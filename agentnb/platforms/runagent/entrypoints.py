@@ -1,7 +1,8 @@
 """The API of ``runagent serve``: agents that are functions, each an entrypoint with a tag.
 
 ``POST /api/v1/agents/{id}/run`` calls one, and the WebSocket ``/api/v1/agents/{id}/run-stream``
-streams one whose tag ends with ``_stream``.
+streams one whose tag ends with ``_stream``.  The server also lists its agent, and the invocations
+that it remembers.
 """
 
 from __future__ import annotations
@@ -9,53 +10,34 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import Any, Final, cast
+from dataclasses import replace
+from typing import Any, Final
 
 from agentnb._http import HttpClient, quote_segment, side_request
-from agentnb.errors import (
-    AgentnbError,
-    NotFoundError,
-    PlatformError,
-    RequestError,
-    UnsupportedError,
-)
+from agentnb.errors import AgentnbError, NotFoundError, PlatformError, RequestError
 from agentnb.event.types import Event, RunFailed, RunStarted
 from agentnb.platforms._bodies import parse_error_body
-from agentnb.platforms._params import check_params, did_you_mean
-from agentnb.platforms._validation import check_history
+from agentnb.platforms._params import did_you_mean
+from agentnb.platforms._payloads import as_list, as_object, first_text, read_status
 from agentnb.platforms._wire import one_line, to_wire
-from agentnb.platforms.base import RunRequest
-from agentnb.platforms.runagent.messages import MessageDecoder, result_events
-from agentnb.platforms.runagent.wire import EntrypointParams, Params, RunBody
+from agentnb.platforms.base import AgentInfo, RemoteRun, RunRequest
+from agentnb.platforms.http_platform import gather_limited, longer_lists, read_run
+from agentnb.platforms.runagent.messages import MessageDecoder, recorded_text, result_events
+from agentnb.platforms.runagent.wire import Params, RunBody
 
 _STREAM_SUFFIX: Final = "_stream"
-_REMEMBERED: Final = 1000
-
-
-def entrypoint_params(request: RunRequest, *, platform: str) -> Params:
-    """Return the parameters of a request to an entrypoint.
-
-    Raises:
-        RequestError: one is unknown or invalid.
-        UnsupportedError: the request has something that entrypoints do not take.
-    """
-    check_history(request, platform=platform, supported=False)
-    missing = {
-        "attachments": request.media,
-        "structured output": request.output_schema,
-        "sessions": request.session_id,
-    }
-    for what, given in missing.items():
-        if given:
-            raise UnsupportedError(f"{platform} has no {what} at this address.")
-    params = check_params(Params, request.params, platform=platform)
-    if other := params.model_fields_set - EntrypointParams.model_fields.keys():
-        raise RequestError(
-            f"{platform}: {', '.join(sorted(other))} cannot be given at this address, which has "
-            "entrypoints.",
-            hint="Give the agent's own arguments as input_kwargs.",
-        )
-    return params
+_RUN: Final = {
+    "id": "invocation_id",
+    "agent": "agent_id",
+    "session_id": "",
+    "created_at": "request_timestamp",
+    "started_at": "request_timestamp",
+    "finished_at": "response_timestamp",
+    "updated_at": "",
+    "model": "",
+    "output": "",
+    "error": "error_detail",
+}
 
 
 class EntrypointApi:
@@ -64,8 +46,9 @@ class EntrypointApi:
     def __init__(self, http: HttpClient) -> None:
         self._http = http
         self._tags: dict[str, tuple[str, ...]] = {}
-        #: The latest runs whose socket was closed before their end, which stops them.
-        self.left: deque[str] = deque(maxlen=_REMEMBERED)
+        # The latest runs whose socket was closed before their end, which stops them; the server
+        # never reports their end.
+        self._left: deque[str] = deque(maxlen=1000)
 
     async def is_served(self, agent: str) -> bool:
         """Return whether the address has this API.
@@ -109,7 +92,7 @@ class EntrypointApi:
                         return
         finally:
             if run_id is not None and not decoder.ended:
-                self.left.append(run_id)
+                self._left.append(run_id)
         if rest := decoder.finish():
             yield rest
 
@@ -170,21 +153,13 @@ class EntrypointApi:
 
     async def _load_tags(self, agent: str) -> None:
         answer = await self._http.request("GET", f"{_path(agent)}/architecture")
-        found = answer.data
-        if not isinstance(found, dict):
-            found = {}
-        fields = cast("dict[str, Any]", found)
+        fields = as_object(answer.data)
         if fields.get("success") is False:
             message = parse_error_body(answer.status, fields).message or "no reason was given"
             raise PlatformError(f"{self._http.name} refused to describe {agent}: {message}")
-        data = fields.get("data", fields)
-        listed = cast("dict[str, Any]", data).get("entrypoints") if isinstance(data, dict) else None
-        tags: list[str] = []
-        for item in cast("list[Any]", listed) if isinstance(listed, list) else []:
-            tag = cast("dict[str, Any]", item).get("tag") if isinstance(item, dict) else None
-            if isinstance(tag, str) and tag:
-                tags.append(tag)
-        self._tags[agent] = tuple(tags)
+        listed = as_list(as_object(fields.get("data", fields)).get("entrypoints"))
+        tags = (first_text(as_object(item), "tag") for item in listed)
+        self._tags[agent] = tuple(filter(None, tags))
 
     async def _check_agent(self, agent: str) -> None:
         """Refuse an agent that the server does not serve, if it names its agent."""
@@ -198,18 +173,82 @@ class EntrypointApi:
                 status=404,
             )
 
+    # --- lists --------------------------------------------------------------------------------
+
     async def served_agent(self) -> str | None:
         """Return the agent that the address serves, None where it names none."""
         with side_request():
             try:
-                answer = await self._http.request("GET", "/api/v1")
+                agents = await self.agents()
             except AgentnbError:
                 return None
-        match answer.data:
-            case {"config": {"agent_id": str(served)}}:
-                return served
-            case _:
+        return agents[0].id if agents else None
+
+    async def agents(self) -> list[AgentInfo]:
+        """Return the served agent; none where the server does not name it.
+
+        Raises:
+            NotFoundError: the address does not have this API.
+        """
+        answer = await self._http.request("GET", "/api/v1")
+        config = as_object(as_object(answer.data).get("config"))
+        agent_id = first_text(config, "agent_id")
+        if agent_id is None:
+            return []
+        name, description = first_text(config, "agent_name"), first_text(config, "description")
+        return [AgentInfo(id=agent_id, name=name, description=description, raw=config)]
+
+    async def listed(
+        self, *, agent: str | None, session_id: str | None, status: str | None, end: int | None
+    ) -> AsyncGenerator[RemoteRun, None]:
+        """Yield the invocations of an agent, by default of the served one; they have no session."""
+        if session_id is not None:
+            return
+        if agent is None:
+            if not (served := await self.agents()):
+                return
+            agent = served[0].id
+        path = f"{_path(agent)}/invocations"
+
+        async def fetch(limit: int) -> list[Any]:
+            answer = await self._http.request("GET", path, params={"limit": limit})
+            return as_list(as_object(answer.data).get("invocations"))
+
+        limit = 100 if end is None or status is not None else end
+        seen: set[str] = set()
+        async with aclosing(longer_lists(fetch, limit=limit)) as lists:
+            async for rows in lists:
+                for run in filter(None, map(self._remote_run, rows)):
+                    is_meant = status is None or run.status == read_status(status)
+                    if run.id not in seen and is_meant:
+                        yield run
+                    seen.add(run.id)
+
+    async def states(self, run_ids: Sequence[str], agent: str | None) -> dict[str, RemoteRun]:
+        """Return the state of each invocation by id, except those that were left."""
+
+        async def state(run_id: str) -> RemoteRun | None:
+            try:
+                path = f"/api/v1/invocations/{quote_segment(run_id)}"
+                answer = await self._http.request("GET", path)
+            except NotFoundError:
                 return None
+            return self._remote_run(answer.data)
+
+        found = await gather_limited(map(state, dict.fromkeys(run_ids)), at_once=8)
+        return {run.id: run for run in found if run is not None and run.status != "interrupted"}
+
+    def _remote_run(self, data: Any) -> RemoteRun | None:
+        row = as_object(data)
+        run = read_run(row, _RUN, read_status=read_status)
+        if run is None:
+            return None
+        # It is "pending" while it runs.
+        status = "running" if run.status == "queued" else run.status
+        if status == "running" and run.id in self._left:
+            status = "interrupted"
+        output = recorded_text(row.get("output_data")) or None
+        return replace(run, status=status, output=output, error=run.error and one_line(run.error))
 
 
 def _path(agent: str) -> str:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final
 
 from agentnb.event.types import TERMINAL_EVENTS, Event, RunStarted, TextDelta
 from agentnb.platforms.base import RunRequest
+from agentnb.platforms.base_platform import Recent
 from agentnb.platforms.runagent.decoder import Decoder
-
-# Number of ids of unfinished streams with a position.  One that is dropped cannot be resumed.
-_REMEMBERED: Final = 200
 
 
 @dataclass(slots=True, eq=False)
@@ -71,21 +67,17 @@ class Positions:
     """The positions of one client's unfinished streams, by the ids of their runs and sessions."""
 
     def __init__(self) -> None:
-        self._positions: OrderedDict[str, Position] = OrderedDict()
+        # One that is dropped cannot be resumed.
+        self._positions = Recent[Position](200)
 
     def of(self, *ids: str | None) -> Position | None:
         """Return the position of the first of ``ids`` that has one."""
-        return next(
-            (self._positions[i] for i in ids if i is not None and i in self._positions), None
-        )
+        return next((self._positions[i] for i in ids if i and i in self._positions), None)
 
     def remember(self, position: Position) -> None:
         """Keep a position under all its ids until it has ended; the newest one for each id."""
         for key in position.ids:
             if not position.ended:
-                self._positions[key] = position
-                self._positions.move_to_end(key)
+                self._positions.note(key, position)
             elif self._positions.get(key) is position:
                 del self._positions[key]
-        while len(self._positions) > _REMEMBERED:
-            self._positions.popitem(last=False)

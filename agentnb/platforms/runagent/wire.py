@@ -7,11 +7,7 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, ConfigDict, Field
 
 from agentnb._support.text import well_formed
-from agentnb.errors import RequestError, UnsupportedError
-from agentnb.platforms._params import check_params
-from agentnb.platforms._validation import check_history
-from agentnb.platforms._wire import EventCodec, Inbound, Lenient, Number, Outbound, to_wire
-from agentnb.platforms.base import RunRequest
+from agentnb.platforms._wire import EventCodec, Inbound, Lenient, Number, Outbound
 
 Text = Annotated[Annotated[str, AfterValidator(well_formed)] | None, Lenient]
 
@@ -98,58 +94,6 @@ class Chunk(Inbound):
     index: Annotated[Annotated[int, Field(ge=0)] | None, Lenient] = None
 
 
-class Failure(Inbound):
-    """``error``: the run failed; ``error`` is a message, or an object with one."""
-
-    error: Any = None
-    code: Text = None
-    retry_after: Any = None
-
-
-class Done(Inbound):
-    """``done``: the run is complete."""
-
-    message: Text = None
-    session_id: Text = None
-    usage: Any = None
-    execution_time: Any = None
-
-
 EVENTS: Final[EventCodec[Inbound]] = EventCodec(
-    {"start": Start, "chunk": Chunk, "error": Failure, "done": Done}
+    {"start": Start, "chunk": Chunk, "error": Inbound, "done": Inbound}
 )
-
-
-def stream_body(request: RunRequest, *, platform: str) -> dict[str, Any]:
-    """Return the body of ``stream`` and ``invoke``.
-
-    Raises:
-        RequestError: a parameter is unknown or invalid.
-        UnsupportedError: the request has something that this API does not take.
-    """
-    check_history(request, platform=platform, supported=False)
-    if request.media:
-        raise UnsupportedError(f"{platform} has no attachments.")
-    if request.output_schema is not None:
-        raise UnsupportedError(f"{platform} has no structured output.")
-    params = check_params(Params, request.params, platform=platform)
-    if wrong := params.model_fields_set & EntrypointParams.model_fields.keys():
-        raise RequestError(
-            f"{platform}: {', '.join(sorted(wrong))} cannot be given at this address, which "
-            "has no entrypoints.",
-            hint="Give the agent's own parameters as parameters={...}.",
-        )
-    flat = params.model_dump(exclude={"parameters"}, exclude_none=True)
-    # A null of the agent's own parameters is kept; one of the platform's means nothing.
-    nested = params.parameters or Parameters()
-    own = {**to_wire(nested), **(nested.model_extra or {})}
-    if twice := sorted(flat.keys() & own.keys()):
-        raise RequestError(
-            f"{platform}: {', '.join(twice)} stands both in parameters and beside it; give it once."
-        )
-    body = Body(
-        query=request.prompt,
-        parameters={**own, **flat} or None,
-        session_id=request.session_id or None,
-    )
-    return to_wire(body)

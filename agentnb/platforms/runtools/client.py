@@ -23,10 +23,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from agentnb._support.text import well_formed
-from agentnb.errors import RequestError, UnsupportedError
+from agentnb.errors import RequestError
 from agentnb.event.types import Event, RunStarted
 from agentnb.platforms._params import check_options, check_params
-from agentnb.platforms._validation import check_history
 from agentnb.platforms._wire import to_wire
 from agentnb.platforms.base import (
     AgentInfo,
@@ -38,7 +37,6 @@ from agentnb.platforms.http_platform import (
     ListingPlatform,
     key_header,
     nested_settings,
-    no_schema,
     read_agent,
     read_rows,
     session_of,
@@ -184,12 +182,9 @@ class RunToolsPlatform(ListingPlatform):
         return [agent for agent in agents if agent is not None]
 
     def _body(self, request: RunRequest, *, stream: bool) -> dict[str, Any]:
-        no_schema(request, platform=self._name)
-        if request.media:
-            raise UnsupportedError(f"{self._name} takes no attachments.")
+        self.check_request(request)
         params = check_params(RunToolsParams, request.params, platform=self._name)
         thread_id = session_of(request, params.thread_id, platform=self._name, kind="thread")
-        check_history(request, platform=self._name, supported=True)
         if request.history and (params.thread_id is not None or params.messages):
             twice = "a thread" if params.thread_id is not None else "messages"
             raise RequestError(f"{self._name}: history and {twice} cannot both be given.")

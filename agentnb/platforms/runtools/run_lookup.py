@@ -8,13 +8,9 @@ from dataclasses import replace
 from typing import Any, Final
 
 from agentnb._http import HttpClient
-from agentnb.errors import InvalidRequestError
 from agentnb.platforms._payloads import as_object, read_status
 from agentnb.platforms.base import RemoteRun
-from agentnb.platforms.http_platform import read_rows, read_run, row_text
-
-_FIRST_LIMIT: Final = 100
-_LAST_LIMIT: Final = 100 * 2**10
+from agentnb.platforms.http_platform import longer_lists, read_rows, read_run, row_text
 
 _RUN: Final = {
     "id": "runId id run_id",
@@ -43,18 +39,20 @@ class RunLookup:
     def __init__(self, http: HttpClient) -> None:
         self._http = http
         # The limit with which the latest search for states succeeded.
-        self._limit = _FIRST_LIMIT
+        self._limit = 100
 
     async def listed(
         self, *, agent: str | None, session_id: str | None, status: str | None, end: int | None
     ) -> AsyncGenerator[RemoteRun, None]:
         """Yield each run once, newest first; ``end`` is the most that are needed, if known."""
         seen: set[str] = set()
-        lists = self._lists(agent, status, limit=end or _FIRST_LIMIT, once=end is not None)
+        lists = self._lists(agent, status, limit=end or 100, once=end is not None)
         async with aclosing(lists):
-            async for runs in lists:
-                for run in runs:
-                    if run.id not in seen and session_id in (None, run.session_id):
+            async for rows in lists:
+                for run in filter(None, map(remote_run, rows)):
+                    # One of agentnb's statuses; others are left to the platform.
+                    is_other = status is not None and status == read_status(status) != run.status
+                    if run.id not in seen and session_id in (None, run.session_id) and not is_other:
                         seen.add(run.id)
                         yield run
 
@@ -64,36 +62,21 @@ class RunLookup:
         states: dict[str, RemoteRun] = {}
         if not ids:
             return states
-        limit = self._limit
-        async with aclosing(self._lists(agent, None, limit=limit)) as lists:
-            async for runs in lists:
+        async with aclosing(self._lists(agent, None, limit=self._limit)) as lists:
+            async for rows in lists:
+                runs = filter(None, map(remote_run, rows))
                 states = {run.id: run for run in runs if run.id in ids}
                 if len(states) == len(ids):
-                    self._limit = limit
+                    self._limit = max(self._limit, len(rows))
                     break
-                limit = min(limit * 2, _LAST_LIMIT)
         return states
 
-    async def _lists(
+    def _lists(
         self, agent: str | None, status: str | None, *, limit: int, once: bool = False
-    ) -> AsyncGenerator[list[RemoteRun], None]:
-        previous = -1
-        while True:
-            params = {"agent": agent, "status": status, "limit": str(limit)}
-            query = {name: value for name, value in params.items() if value is not None}
-            try:
-                response = await self._http.request("GET", "/v1/run", params=query)
-            except InvalidRequestError:
-                # The platform's own limit is exceeded: the last list is the longest it has.
-                if previous < 0:
-                    raise
-                return
-            rows = read_rows(response.data, "data runs items")
-            runs = [run for row in rows if (run := remote_run(row)) is not None]
-            if status is not None and read_status(status) == status:
-                # One of agentnb's statuses; others are left to the platform.
-                runs = [run for run in runs if run.status == status]
-            yield runs
-            if once or limit >= _LAST_LIMIT or len(rows) < limit or len(rows) <= previous:
-                return
-            previous, limit = len(rows), limit * 2
+    ) -> AsyncGenerator[list[dict[str, Any]], None]:
+        async def fetch(limit: int) -> list[dict[str, Any]]:
+            query = {"agent": agent, "status": status, "limit": limit}
+            response = await self._http.request("GET", "/v1/run", params=query)
+            return read_rows(response.data, "data runs items")
+
+        return longer_lists(fetch, limit=limit, once=once)

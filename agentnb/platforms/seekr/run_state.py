@@ -10,9 +10,9 @@ from typing import Final
 from agentnb.errors import RequestError
 from agentnb.event.types import Event
 from agentnb.platforms._payloads import as_object, json_object
-from agentnb.platforms._run_starts import LatestRunStarts, RunStart
+from agentnb.platforms._run_starts import RunStart
 from agentnb.platforms._wire import MalformedError
-from agentnb.platforms.http_platform import Recent
+from agentnb.platforms.base_platform import Recent
 from agentnb.platforms.seekr.api import SeekrApi
 from agentnb.platforms.seekr.decoder import Decoder
 from agentnb.sse import ServerSentEvent
@@ -171,7 +171,7 @@ class RunRegistry:
         self._api = api
         self._locations = Recent[RunLocation](_MAX_LOCATIONS)
         self._streams = Recent[StreamState](_MAX_BROKEN_STREAMS)
-        self._requests = LatestRunStarts()
+        self._requests = Recent[RunStart](1000)
 
     def add(self, run_id: str, location: RunLocation) -> None:
         self._locations.note(run_id, location)
@@ -204,7 +204,7 @@ class RunRegistry:
         """
         if is_new_thread:
             return RunStart(fresh=True)
-        return self._requests.latest(thread_id) or RunStart(fresh=False)
+        return self._requests.get(thread_id) or RunStart(fresh=False)
 
     def save_stream(self, run_id: str, state: StreamState | None) -> None:
         """Keep the state of a broken stream, if there is any."""

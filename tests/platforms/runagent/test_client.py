@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -105,7 +106,7 @@ async def test_resume_on_the_wire(server: ScriptedServer, platform: RunAgentPlat
         ({"parameters": {"chunk_size": -1}}, "parameters.chunk_size must be an integer of 1"),
         ({"parameters": "x"}, "parameters"),
         ({"chunk_sise": 1}, "no parameter 'chunk_sise'. Did you mean 'chunk_size'?"),
-        ({"chunk_size": 1, "parameters": {"chunk_size": 2}}, "chunk_size stands both in"),
+        ({"chunk_size": 1, "parameters": {"chunk_size": 2}}, "chunk_size is given twice"),
         ({"parameters": {"x": object()}}, "no JSON form"),
     ],
 )
@@ -216,15 +217,15 @@ async def test_attach_to_what_is_not_being_read_is_refused(
 
 
 async def test_a_stream_from_a_chunk_on(server: ScriptedServer, platform: RunAgentPlatform) -> None:
-    batches = platform.stream_from("abc123", agent="agent-123", query="Why?", index=7)
-    await events_of(batches)
+    request = ask(agent="agent-123", prompt="Why?", session_id="abc123")
+    await events_of(platform.stream(replace(request, params={"resume_from_index": 7})))
     assert server.requests[0].json == {
         "query": "Why?",
         "parameters": {"resume_from_index": 7},
         "session_id": "abc123",
     }
-    with pytest.raises(RequestError, match="index must be an integer of 0 or more"):
-        await events_of(platform.stream_from("abc123", agent="agent-123", query="Why?", index=-1))
+    with pytest.raises(RequestError, match="resume_from_index must be an integer of 0 or more"):
+        await events_of(platform.stream(replace(request, params={"resume_from_index": -1})))
 
 
 async def test_ids_are_percent_encoded(server: ScriptedServer, platform: RunAgentPlatform) -> None:
