@@ -17,10 +17,10 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from agentnb._support import __version__
 from agentnb._support.at_exit import keep_interrupted_status
 from agentnb._support.embedded import set_added_agents, set_connector
 from agentnb._support.fork import imported
-from agentnb._support.installing import __version__
 from agentnb.batch.progress import set_display
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final, TextIO
 
-from agentnb._support.installing import __version__
+from agentnb._support import __version__
 from agentnb.errors import AgentnbError
 
 __all__ = ["main"]

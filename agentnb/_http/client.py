@@ -33,8 +33,8 @@ from agentnb._http.request import (
 )
 from agentnb._http.retry import Retries, idempotency_header, retry_delay
 from agentnb._http.timeout import Deadlines
+from agentnb._support import __version__, install_hint
 from agentnb._support.fork import keep_forever, renew_after_fork
-from agentnb._support.installing import __version__, install_hint
 from agentnb.errors import AgentnbError, ConfigError
 from agentnb.redaction.secrets import remember_secret
 from agentnb.sse import DEFAULT_MAX_EVENT_BYTES

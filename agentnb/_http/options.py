@@ -14,7 +14,7 @@ from typing import Final, Literal, cast, get_args
 
 from agentnb._http.retry import Retries
 from agentnb._http.timeout import Deadlines
-from agentnb._support.installing import install_hint
+from agentnb._support import install_hint
 from agentnb.errors import AgentnbError, ConfigError
 
 

@@ -31,7 +31,7 @@ from agentnb._http.errors import (
 from agentnb._http.request import proxy_for
 from agentnb._http.timeout import Deadlines, Watchdog
 from agentnb._http.transport import ssl_context
-from agentnb._support.installing import __version__
+from agentnb._support import __version__
 from agentnb.errors import (
     AgentnbError,
     AuthenticationError,

@@ -27,17 +27,16 @@ from typing import Any, Final, TypeVar
 
 from pydantic import SecretBytes, SecretStr
 
-from agentnb._support import embedded
-from agentnb._support.installing import __version__, install_hint
+from agentnb._support import __version__, embedded, install_hint
 from agentnb.batch import cluster_worker
 from agentnb.batch.cluster_worker import WorkerRefusal, WorkerResult, WorkerSetup
 from agentnb.batch.executor import Executor, unsent
 from agentnb.batch.rate_limiter import RateLimiterClosedError, SharedBackoff
 from agentnb.batch.rows import Recipe, Row, RowResult, RunFactory
-from agentnb.cassettes.offline import OfflinePlatform
 from agentnb.config import EMBEDDED
 from agentnb.errors import AgentnbError, ConfigError, RequestError, TransportError
 from agentnb.platforms.base import Media
+from agentnb.platforms.base_platform import OfflinePlatform
 from agentnb.platforms.media import MediaLike, as_media
 from agentnb.redaction.secrets import has_secret, remember_environment
 from agentnb.run.run import Run

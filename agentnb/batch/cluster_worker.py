@@ -17,9 +17,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from agentnb._loop import submit
-from agentnb._support import embedded
+from agentnb._support import __version__, embedded
 from agentnb._support.fork import after_fork_in_child, keep_forever
-from agentnb._support.installing import __version__
 from agentnb.batch.executor import LocalExecutor
 from agentnb.batch.rows import Recipe, Row, RowResult, RunFactory
 from agentnb.config import EMBEDDED, find_key

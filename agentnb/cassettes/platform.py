@@ -11,11 +11,11 @@ from itertools import pairwise
 from agentnb._support.text import identifier_or_none
 from agentnb.cassettes.entries import CassetteRun, Decision, request_fields
 from agentnb.cassettes.matching import RecordedAnswers, quoted_name
-from agentnb.cassettes.offline import OfflinePlatform
 from agentnb.cassettes.player import play
 from agentnb.errors import AgentnbError, PlaybackError
 from agentnb.event.types import ApprovalRequested, Event, RunFailed, RunStarted
 from agentnb.platforms.base import AgentInfo, Capabilities, RunRequest
+from agentnb.platforms.base_platform import OfflinePlatform
 from agentnb.recording.clock import PlayedBatch
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final, cast, overload
 
 from pydantic import ValidationError
 
-from agentnb.cassettes.current import ACTIVE, PlayableCassette, flush_recorder
+from agentnb.cassettes import ACTIVE, PlayableCassette, flush_recorder
 from agentnb.cassettes.entries import (
     FORMAT,
     CassetteRun,

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final, overload
 
 from agentnb._support.fork import keep_forever, renew_after_fork
-from agentnb.cassettes.current import ACTIVE, Cassette, RecordableCassette
+from agentnb.cassettes import ACTIVE, Cassette, RecordableCassette
 from agentnb.cassettes.entries import (
     FORMAT,
     CassetteRun,

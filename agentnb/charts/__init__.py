@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from agentnb._support import install_hint
 from agentnb._support.fork import imported
-from agentnb._support.installing import install_hint
 from agentnb.errors import ConfigError
 
 if TYPE_CHECKING:

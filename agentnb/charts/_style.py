@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple, cast
 
 import altair as alt
 
-from agentnb._support.installing import install_hint
+from agentnb._support import install_hint
 from agentnb._support.text import control_signs
 from agentnb.charts._tooltips import with_safe_tooltips
 from agentnb.errors import ConfigError

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import SecretStr
 
-from agentnb._support.installing import install_hint
+from agentnb._support import install_hint
 from agentnb.config.environment import env_file, env_file_key, key_variable
 from agentnb.errors import MissingKeyError
 from agentnb.redaction.secrets import mask

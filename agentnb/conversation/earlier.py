@@ -9,11 +9,11 @@ from datetime import datetime
 from typing import Final
 
 from agentnb.agents import Agent
-from agentnb.cassettes.offline import OfflinePlatform
 from agentnb.config import EMBEDDED
 from agentnb.conversation.turns import attachment_of
 from agentnb.errors import RequestError
 from agentnb.event.transcript import Status
+from agentnb.platforms.base_platform import OfflinePlatform
 from agentnb.render import one_line
 from agentnb.run.clients import is_embedded
 from agentnb.run.run import Run

@@ -13,7 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 
-from agentnb._support.installing import DISTRIBUTION, __version__, install_hint, upgrade_hint
+from agentnb._support import DISTRIBUTION, __version__, install_hint, upgrade_hint
 from agentnb.doctor.report import Finding, note, ok, problem
 
 _REINSTALL: Final = f"pip uninstall -y agentnb && pip install --force-reinstall {DISTRIBUTION}"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import unquote, urlsplit
 
-from agentnb._support.installing import __version__
+from agentnb._support import __version__
 from agentnb.errors import AgentnbError
 from agentnb.redaction.secrets import MASK, looks_like_key, mask
 from agentnb.render import one_line

@@ -10,7 +10,7 @@ from decimal import Context, Decimal
 from importlib import import_module
 from typing import Any, Final, Literal, cast
 
-from agentnb._support.installing import install_hint
+from agentnb._support import install_hint
 from agentnb.errors import ConfigError, OutputError, RequestError
 from agentnb.evaluation.numerals import DecimalMark, numerals
 from agentnb.run.output import OutputType, output_schema, parse_output

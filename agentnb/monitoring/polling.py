@@ -24,7 +24,7 @@ from agentnb.errors import (
 )
 from agentnb.monitoring.watched_run import MAX_FAILURES, RemoteItem
 from agentnb.platforms.base import Platform
-from agentnb.platforms.run_lists import batches, common
+from agentnb.platforms.base_platform import batches, common
 
 _log = logging.getLogger(__name__)
 

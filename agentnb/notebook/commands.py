@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from agentnb import history
-from agentnb._support.installing import __version__
+from agentnb._support import __version__
 from agentnb.config import config, suggestion, url_from_environment, user_config_path
 from agentnb.config.names import quoted
 from agentnb.doctor.report import redact_url

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import aclosing
-from typing import TypeVar
+from typing import Final, Protocol, TypeVar
 
 from agentnb.errors import AgentnbError, UnsupportedError
 from agentnb.event.types import Event
@@ -13,6 +13,9 @@ from agentnb.platforms._validation import check_history
 from agentnb.platforms.base import AgentInfo, Capabilities, RemoteRun, RunRequest
 
 T = TypeVar("T")
+
+#: Maximum number of ids in one request.
+LARGEST_BATCH: Final = 100
 
 
 class Recent(OrderedDict[str, T]):
@@ -132,3 +135,71 @@ class BasePlatform:
 
     def _refusal(self, call: str) -> AgentnbError:
         return UnsupportedError(f"{self.name} cannot {call}.")
+
+
+class OfflinePlatform(BasePlatform):
+    """A platform without a server, for runs that are played back; it refuses every call."""
+
+    def __init__(self, name: str, capabilities: Capabilities | None = None) -> None:
+        super().__init__(name)
+        self._capabilities = capabilities or Capabilities()
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._capabilities
+
+    async def invoke(self, request: RunRequest) -> list[Event]:
+        raise self._refusal("start a run")
+
+    async def cancel(
+        self, run_id: str | None, *, agent: str | None = None, session_id: str | None = None
+    ) -> None:
+        """Do nothing: no run is in progress anywhere."""
+
+    def _refusal(self, call: str) -> AgentnbError:
+        return UnsupportedError(
+            f"This is a recording: {self.name} cannot {call}.",
+            hint="agentnb.agent() gives the agent itself.",
+        )
+
+
+class RunIds(Protocol):
+    """A run's ids, as far as they are known."""
+
+    @property
+    def run_id(self) -> str: ...
+    @property
+    def agent(self) -> str | None: ...
+    @property
+    def session_id(self) -> str | None: ...
+
+
+R = TypeVar("R", bound=RunIds)
+
+
+def batches(runs: Iterable[R], abilities: Capabilities) -> list[list[R]]:
+    """Return ``runs`` in groups whose status one call of `Platform.status` can return."""
+    groups: dict[tuple[str | None, ...], list[R]] = {}
+    for run in runs:
+        match abilities.status_batch:
+            case "all":
+                key = ()
+            case "agent":
+                key = (run.agent,)
+            # A run of an unknown session may not be found; it must not fail the others.
+            case "session" if run.session_id is not None:
+                key = (run.session_id,)
+            case _:
+                key = ("", run.run_id)
+        groups.setdefault(key, []).append(run)
+    return [
+        found[n : n + LARGEST_BATCH]
+        for found in groups.values()
+        for n in range(0, len(found), LARGEST_BATCH)
+    ]
+
+
+def common(values: Iterable[str | None]) -> str | None:
+    """Return the value that all have in common, None where they differ."""
+    found = set(values)
+    return found.pop() if len(found) == 1 else None

@@ -7,9 +7,9 @@ from contextlib import aclosing
 from datetime import UTC
 from pathlib import Path
 
-from agentnb.cassettes.offline import OfflinePlatform
 from agentnb.cassettes.player import play, validate_speed
 from agentnb.event.types import TERMINAL_EVENTS, Event, RunFailed
+from agentnb.platforms.base_platform import OfflinePlatform
 from agentnb.recording.base_run import BaseRun
 from agentnb.run.run import Run
 from agentnb.store.recent import recent_runs

@@ -10,12 +10,12 @@ from agentnb._http import RequestOptions
 from agentnb._http.retry import Retries
 from agentnb._http.timeout import Deadlines, is_seconds
 from agentnb._loop import wait
-from agentnb.cassettes.offline import OfflinePlatform
 from agentnb.config import config
 from agentnb.errors import AgentnbError, AuthenticationError, RequestError, UnsupportedError
 from agentnb.event.types import Event
 from agentnb.platforms._validation import as_messages, check_history
 from agentnb.platforms.base import Message, Platform, RemoteRun, RunRequest
+from agentnb.platforms.base_platform import OfflinePlatform
 from agentnb.platforms.media import MediaLike, as_media, check_prompt, media_items, media_refusal
 from agentnb.run.hints import add_address_hint
 from agentnb.run.output import OutputType, output_schema

@@ -15,7 +15,6 @@ from agentnb._loop import wait as wait_for
 from agentnb._support.fork import renew_after_fork
 from agentnb._support.tracebacks import short_interrupts
 from agentnb.cassettes import record_run
-from agentnb.cassettes.offline import OfflinePlatform
 from agentnb.errors import (
     AgentnbError,
     NotRecordedError,
@@ -29,6 +28,7 @@ from agentnb.errors import (
 )
 from agentnb.event.types import Event
 from agentnb.platforms.base import Resumes
+from agentnb.platforms.base_platform import OfflinePlatform
 from agentnb.recording.base_run import BaseRun, Via
 from agentnb.recording.clock import Clock
 from agentnb.recording.recording import EventIterator, Recording

@@ -23,7 +23,7 @@ from agentnb.event.types import (
 )
 from agentnb.platforms.base import Media
 from agentnb.platforms.local import FunctionContext, Message, iterate_function
-from agentnb.sandbox.fault_injection.plan import FaultSettings, PendingPlans
+from agentnb.sandbox.fault_plan import FaultSettings, PendingPlans
 from agentnb.sandbox.registry import AgentRegistry, RegisteredAgent
 from agentnb.sandbox.state import SandboxRun, SandboxSession, SandboxStore, new_id
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final
 from starlette.types import Message, Receive, Scope, Send
 
 from agentnb.event.types import Event, ToolCallFinished, ToolCallStarted
-from agentnb.sandbox.fault_injection.injector import injector_of
+from agentnb.sandbox.fault_injector import injector_of
 from agentnb.sandbox.state import SandboxRun
 
 # Seconds without an event before a keep-alive comment is sent.

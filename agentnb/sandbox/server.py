@@ -21,12 +21,13 @@ from agentnb._support.fork import keep_forever, pause_for_fork, renew_after_fork
 from agentnb.config import EMBEDDED
 from agentnb.errors import ConfigError
 from agentnb.platforms._bodies import parse_zone
-from agentnb.sandbox.agents import add_builtin
 from agentnb.sandbox.app import DIALECTS, build_app
+from agentnb.sandbox.echo import echo
 from agentnb.sandbox.engine import SandboxEngine
-from agentnb.sandbox.fault_injection.connection import with_connection
-from agentnb.sandbox.fault_injection.plan import FaultSettings
-from agentnb.sandbox.fault_injection.script import FaultScript, FaultScriptError, parse
+from agentnb.sandbox.fault_connection import with_connection
+from agentnb.sandbox.fault_plan import FaultSettings
+from agentnb.sandbox.fault_script import FaultScript, FaultScriptError, parse
+from agentnb.sandbox.finance import finance_agent
 from agentnb.sandbox.registry import AgentRegistry, shared
 
 OperativusMode = Literal["page", "real"]
@@ -79,7 +80,7 @@ class Sandbox:
             raise ConfigError(f"time_zone {error}, not {time_zone!r}.") from None
         if agents is None:
             agents = shared
-            add_builtin(agents)
+            _add_builtin(agents)
         registry = AgentRegistry(agents)
         #: The decorator that adds an agent to this sandbox only; see `AgentRegistry.agent`.
         self.agent = registry.agent
@@ -313,3 +314,11 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
         self.ready.set()
+
+
+def _add_builtin(registry: AgentRegistry) -> None:
+    """Add the built-in agents, unless a user registered one of the same name."""
+    if registry.find("finance_agent") is None:
+        registry.agent("finance_agent", model="sandbox-finance-1", pace=1.0)(finance_agent)
+    if registry.find("echo") is None:
+        registry.agent("echo", model="sandbox-echo-1")(echo)

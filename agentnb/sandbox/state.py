@@ -18,7 +18,7 @@ from agentnb.event.transcript import Status, Transcript
 from agentnb.event.types import TERMINAL_EVENTS, ApprovalRequested, Event, RunCancelled, RunFailed
 from agentnb.platforms.local import FunctionContext, Message
 from agentnb.sandbox.event_log import EventLog
-from agentnb.sandbox.fault_injection.plan import FaultPlan
+from agentnb.sandbox.fault_plan import FaultPlan
 from agentnb.sandbox.registry import RegisteredAgent
 
 _MAX_SESSIONS: Final = 2000

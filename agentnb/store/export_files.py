@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any, Final, cast
 from uuid import uuid4
 
-from agentnb._support.installing import install_hint
+from agentnb._support import install_hint
 from agentnb.errors import HistoryError
 from agentnb.store.import_validation import invalid_run, validated
 

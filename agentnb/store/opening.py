@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from sqlalchemy import URL, Connection, Engine, ExceptionContext, event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from agentnb._support.installing import install_hint, upgrade_hint
+from agentnb._support import install_hint, upgrade_hint
 from agentnb.errors import HistoryError
 from agentnb.store import migrations
 from agentnb.store.failures import LEFT_UNCHANGED, explained, is_busy, is_locked

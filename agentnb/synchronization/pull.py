@@ -16,7 +16,7 @@ from agentnb._loop import gather_or_cancel
 from agentnb.errors import NotFoundError
 from agentnb.event.transcript import FINAL_STATUSES
 from agentnb.platforms.base import KeepsEvents, KeepsMessages, LearnsTimes, Platform, RemoteRun
-from agentnb.platforms.run_lists import batches, common
+from agentnb.platforms.base_platform import batches, common
 from agentnb.store.failures import explained
 from agentnb.store.values import from_micros, to_micros
 from agentnb.synchronization.merge import Outcome, Synced, listed_run, write_listed

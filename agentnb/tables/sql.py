@@ -10,7 +10,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from agentnb._support.installing import install_hint
+from agentnb._support import install_hint
 from agentnb.config.names import suggestion
 from agentnb.errors import HistoryError, RequestError
 from agentnb.store.filters import read_limit

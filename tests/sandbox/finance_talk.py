@@ -8,7 +8,7 @@ from typing import Any
 from agentnb.event.transcript import Transcript, fold
 from agentnb.platforms.base import RunRequest
 from agentnb.platforms.local import FunctionPlatform
-from agentnb.sandbox.agents import finance_agent
+from agentnb.sandbox.finance import finance_agent
 
 
 async def talk(*prompts: str, schema: Mapping[str, Any] | None = None) -> Transcript:

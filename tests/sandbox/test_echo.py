@@ -18,7 +18,7 @@ from agentnb.event.types import (
     UsageReported,
 )
 from agentnb.platforms.local import FunctionContext, iterate_function
-from agentnb.sandbox.agents import echo
+from agentnb.sandbox.echo import echo
 
 pytestmark = pytest.mark.anyio
 

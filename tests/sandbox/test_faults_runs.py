@@ -228,7 +228,7 @@ def test_a_run_ends_when_its_client_leaves_by_itself(own: Sandbox, fault: str | 
 def test_a_run_that_nobody_takes_up_ends_in_the_end(
     own: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agentnb.sandbox.fault_injection.injector._GRACE", 1.0)
+    monkeypatch.setattr("agentnb.sandbox.fault_injector._GRACE", 1.0)
     stream(own, "runagent", {"deltas": 5000, "delay_ms": 20}, fault="drop events=2")
     assert own.active_runs == 1
     wait_for(lambda: not own.active_runs)
@@ -237,7 +237,7 @@ def test_a_run_that_nobody_takes_up_ends_in_the_end(
 def test_a_run_that_was_taken_up_ends_with_that_client(
     own: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agentnb.sandbox.fault_injection.injector._GRACE", 1.0)
+    monkeypatch.setattr("agentnb.sandbox.fault_injector._GRACE", 1.0)
     told = {"deltas": 80, "delay_ms": 20}
     stream(own, "runagent", told, fault="drop events=2 times=1", session="up")
     body = {"query": "any", "session_id": "up", "parameters": {"resume_from_index": 1}}

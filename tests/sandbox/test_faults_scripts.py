@@ -7,8 +7,8 @@ import pytest
 import agentnb.sandbox
 from agentnb.errors import ConfigError
 from agentnb.sandbox import Sandbox
-from agentnb.sandbox.fault_injection.plan import FaultPlan, PendingPlans
-from agentnb.sandbox.fault_injection.script import (
+from agentnb.sandbox.fault_plan import FaultPlan, PendingPlans
+from agentnb.sandbox.fault_script import (
     FAULTS,
     DropFault,
     ErrorFault,

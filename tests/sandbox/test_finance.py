@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-import agentnb.sandbox.data
+import agentnb.sandbox.finance
 from agentnb.event.transcript import Transcript
-from agentnb.sandbox.agents.finance.answers import suggest
-from agentnb.sandbox.agents.finance.prices import NAMES, load_prices
-from agentnb.sandbox.agents.finance.question import parse_question
-from agentnb.sandbox.data.generate import make_prices
+from agentnb.sandbox.finance.answers import suggest
+from agentnb.sandbox.finance.generate import make_prices
+from agentnb.sandbox.finance.prices import NAMES, load_prices
+from agentnb.sandbox.finance.question import parse_question
 from tests.sandbox.finance_talk import talk
 
 pytestmark = pytest.mark.anyio
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.anyio
 TODAY = date(2026, 6, 30)
 
 
-DATA = Path(agentnb.sandbox.data.__file__).parent
+DATA = Path(agentnb.sandbox.finance.__file__).parent
 
 
 def calls(transcript: Transcript) -> list[tuple[str, Any]]:

@@ -7,8 +7,8 @@ from datetime import date
 
 import pytest
 
-from agentnb.sandbox.agents.finance.prices import NAMES
-from agentnb.sandbox.agents.finance.question import parse_question
+from agentnb.sandbox.finance.prices import NAMES
+from agentnb.sandbox.finance.question import parse_question
 from tests.sandbox.finance_talk import talk
 
 pytestmark = pytest.mark.anyio

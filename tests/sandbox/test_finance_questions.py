@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from agentnb.sandbox.agents.finance.question import find_time, parse_question
+from agentnb.sandbox.finance.question import find_time, parse_question
 
 TODAY = date(2026, 6, 30)
 

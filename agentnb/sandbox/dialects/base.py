@@ -20,13 +20,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agentnb.platforms.local import Message
 from agentnb.sandbox.engine import RunOptions, SandboxEngine
-from agentnb.sandbox.fault_injection.injector import (
+from agentnb.sandbox.fault_injector import (
     HEADER,
     FaultInjector,
     InjectedError,
     injector_of,
 )
-from agentnb.sandbox.fault_injection.script import FaultScriptError, Kind
+from agentnb.sandbox.fault_script import FaultScriptError, Kind
 from agentnb.sandbox.registry import RegisteredAgent
 from agentnb.sandbox.responses import run_until_gone
 from agentnb.sandbox.state import SandboxRun, SandboxSession, SandboxStore

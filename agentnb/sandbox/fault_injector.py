@@ -10,9 +10,9 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Scope, Send
 
 from agentnb.event.types import RunFailed
-from agentnb.sandbox.fault_injection.connection import Connection
-from agentnb.sandbox.fault_injection.plan import FaultPlan, FaultSettings, PendingPlans
-from agentnb.sandbox.fault_injection.script import (
+from agentnb.sandbox.fault_connection import Connection
+from agentnb.sandbox.fault_plan import FaultPlan, FaultSettings, PendingPlans
+from agentnb.sandbox.fault_script import (
     CompressFault,
     ContentTypeFault,
     DripFault,

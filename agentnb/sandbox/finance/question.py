@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Final, Literal
 
-from agentnb.sandbox.agents.finance.prices import MONTHS, NAMES, format_day
+from agentnb.sandbox.finance.prices import MONTHS, NAMES, format_day
 
 Kind = Literal["price", "change", "compare", "volatility", "rank", "history", "help", "unknown"]
 

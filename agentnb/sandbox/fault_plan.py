@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from agentnb.sandbox.fault_injection.connection import Connection
-from agentnb.sandbox.fault_injection.script import Fault, FaultScript, Kind, refuses
+from agentnb.sandbox.fault_connection import Connection
+from agentnb.sandbox.fault_script import Fault, FaultScript, Kind, refuses
 
 # Seconds within which a refused request may be retried; a client may honour a long Retry-After.
 _RETRY_WITHIN: Final = 180.0

@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
-from agentnb.sandbox.agents.finance.answers import FinanceAnswer
-from agentnb.sandbox.agents.finance.prices import closing_line, up_or_down
+from agentnb.sandbox.finance.answers import FinanceAnswer
+from agentnb.sandbox.finance.prices import closing_line, up_or_down
 
 Schema = Mapping[str, Any]
 

@@ -80,7 +80,7 @@ def daily_returns(closes: Closes) -> list[float]:
 @cache
 def load_prices() -> PriceTable:
     """Return the bundled prices."""
-    file = resources.files("agentnb.sandbox.data").joinpath("prices.csv")
+    file = resources.files("agentnb.sandbox.finance").joinpath("prices.csv")
     lines = file.read_text(encoding="utf-8").splitlines()
     header, *rows = csv.reader(line for line in lines if not line.startswith("#"))
     days = [date.fromisoformat(row[0]) for row in rows]

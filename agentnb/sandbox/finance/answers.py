@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, Final
 
-from agentnb.sandbox.agents.finance.prices import (
+from agentnb.sandbox.finance.prices import (
     NAMES,
     company,
     daily_returns,
@@ -21,8 +21,8 @@ from agentnb.sandbox.agents.finance.prices import (
     percent_change,
     up_or_down,
 )
-from agentnb.sandbox.agents.finance.question import Period, Question, trailing
-from agentnb.sandbox.agents.finance.tools import Toolbox
+from agentnb.sandbox.finance.question import Period, Question, trailing
+from agentnb.sandbox.finance.tools import Toolbox
 
 _REFUSED: Final = (
     "I cannot do that: I know closes, changes and volatility over days, months, years and spans "

@@ -11,8 +11,8 @@ from datetime import date
 from typing import Any, Final
 
 from agentnb.event.types import Event, ReasoningDelta, ToolCallFinished, ToolCallStarted
-from agentnb.sandbox.agents.echo import pieces
-from agentnb.sandbox.agents.finance.prices import (
+from agentnb.sandbox.echo import pieces
+from agentnb.sandbox.finance.prices import (
     NAMES,
     Closes,
     PriceTable,

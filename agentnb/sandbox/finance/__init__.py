@@ -11,12 +11,12 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from agentnb.event.types import Event, FollowupsSuggested, TextDelta, Usage, UsageReported
-from agentnb.sandbox.agents.echo import count_tokens, pieces
-from agentnb.sandbox.agents.finance.answers import answer, suggest
-from agentnb.sandbox.agents.finance.prices import closing_line, load_prices
-from agentnb.sandbox.agents.finance.question import parse_question
-from agentnb.sandbox.agents.finance.schema import fill_schema
-from agentnb.sandbox.agents.finance.tools import Toolbox
+from agentnb.sandbox.echo import count_tokens, pieces
+from agentnb.sandbox.finance.answers import answer, suggest
+from agentnb.sandbox.finance.prices import closing_line, load_prices
+from agentnb.sandbox.finance.question import parse_question
+from agentnb.sandbox.finance.schema import fill_schema
+from agentnb.sandbox.finance.tools import Toolbox
 
 if TYPE_CHECKING:
     from agentnb.platforms.local import FunctionContext

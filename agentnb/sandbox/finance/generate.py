@@ -1,6 +1,6 @@
 """Generate ``prices.csv``: seeded random walks, unrelated to any real market.
 
-``python -m agentnb.sandbox.data.generate > prices.csv`` writes the file again.
+``python -m agentnb.sandbox.finance.generate > prices.csv`` writes the file again.
 """
 
 from __future__ import annotations
