@@ -22,10 +22,10 @@ from agentnb.platforms.media import MediaLike
 from agentnb.run.agent_catalog import AgentCatalog
 from agentnb.run.clients import address_of, connect, resolve_agent
 from agentnb.run.executor import register_shutdown
+from agentnb.run.kept_conversation import send
 from agentnb.run.output import OutputType
 from agentnb.run.request import (
     build_request,
-    invoked,
     options_for,
     unsupported,
 )
@@ -240,7 +240,7 @@ class Agent(MapMixin, AgentCatalog):
         if change_options and request_options:
             request_options = change_options(request_options)
         return Run(
-            lambda: platform.stream(request) if stream else invoked(platform, request),
+            lambda: send(platform, request, stream=stream),
             platform=platform,
             request=request,
             title=self.title,

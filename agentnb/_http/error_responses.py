@@ -34,6 +34,8 @@ MAX_ERROR_BYTES: Final = 256 * 2**10
 _EXCERPT_CHARS: Final = 2_000
 _MESSAGE_CHARS: Final = 300
 _MAX_FIELDS: Final = 3
+# Events of a stream that are searched for an error.
+_MAX_EVENTS: Final = 20
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 _CLASSES: Final[dict[int, type[PlatformError]]] = {
@@ -166,10 +168,7 @@ def error_from_response(
     path: str,
 ) -> PlatformError:
     """Return the exception for an unsuccessful response to ``method`` and ``path``."""
-    data = None
-    with contextlib.suppress(ValueError):
-        data = read_json(body)
-    details = parse_error(status, data)
+    details = parse_error(status, _error_data(body))
     text = excerpt(body)
     fields = tuple(
         FieldProblem(one_line(f.location), one_line(f.message), one_line(f.kind))
@@ -209,6 +208,19 @@ def error_from_response(
         return InvalidRequestError(message, fields=fields, **common)
     cls = _CLASSES.get(status, ServerError if status >= 500 else PlatformError)
     return cls(message, **common)
+
+
+def _error_data(body: bytes) -> Any:
+    """Return the JSON of an error's body, None without any.
+
+    Of an event stream, which some servers send with an unsuccessful status, it is that of the first
+    event with JSON.
+    """
+    lines = [line[5:] for line in body.splitlines() if line.startswith(b"data:")]
+    for text in (body, *lines[:_MAX_EVENTS]):
+        with contextlib.suppress(ValueError):
+            return read_json(text)
+    return None
 
 
 def _missing_resource(path: str, message: str) -> str | None:

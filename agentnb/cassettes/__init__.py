@@ -6,7 +6,8 @@ with agentnb.record("answers.jsonl"):
 with agentnb.playback("answers.jsonl"):
     agentnb.agent("seekr:finance_agent").run("What is the NVDA stock price?")
 
-Every run looks here for the active cassette; `recorder` and `playback` are imported where they are used.
+Every run looks here for the active cassette; `recorder` and `playback` are imported where they are
+used.
 """
 
 from __future__ import annotations

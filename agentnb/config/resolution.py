@@ -19,15 +19,16 @@ from agentnb.config.files import load_config
 from agentnb.config.keys import configured_key, find_key, load_key
 from agentnb.config.names import (
     EMBEDDED,
+    OPEN_PROTOCOLS,
     AgentName,
     check_address,
     quoted,
     reject_key_options,
     suggestion,
 )
-from agentnb.config.settings import ConfigFile, PlatformSettings
+from agentnb.config.settings import ConfigFile, KeyUse, PlatformSettings
 from agentnb.config.trust import UntrustedEndpoint
-from agentnb.errors import ConfigError
+from agentnb.errors import ConfigError, MissingKeyError
 from agentnb.redaction.secrets import remember_secret
 
 _EMBEDDED_TYPE: Final = "operativus"
@@ -109,7 +110,13 @@ class Config:
         if default:
             self._check_platform(default, builtin)
             return default
-        configured = [n for n in self.platform_names(builtin) if self.is_configured(n)]
+        configured = [
+            name
+            for name in self.platform_names(builtin)
+            # OPENAI_API_KEY, for example, is in many environments for other programs.
+            if (name not in OPEN_PROTOCOLS or name in self.file.platforms)
+            and self.is_configured(name)
+        ]
         if len(configured) > 1:
             names = ", ".join(configured)
             raise ConfigError(
@@ -217,11 +224,13 @@ class Config:
         retries: Retries | None = None,
         options: Mapping[str, Any] | None = None,
         ask: bool = True,
+        key: KeyUse = "required",
     ) -> PlatformSettings:
         """Return the settings of platform ``name``; arguments override the configuration.
 
         ``base_url="sandbox"`` is the embedded server, which speaks this platform's API, has its own
-        key and is started if needed.  Without ``ask``, a missing key is not prompted for.
+        key and is started if needed.  Without ``ask``, a missing key is not prompted for.  ``key``
+        is whether the platform needs one; an optional one is not prompted for.
 
         Raises:
             ConfigError: there is no key (`MissingKeyError`), the address is invalid, or only a
@@ -244,8 +253,7 @@ class Config:
         reject_key_options(options or {}, name)
         if endpoint is not None or not api_key:  # an empty key is none
             # Even if a key is given, the user must have trusted the endpoint.
-            found, _ = self._find_key(name, endpoint, ask=ask)
-            api_key = api_key or found
+            api_key = api_key or self._optional_key(name, endpoint, key, ask=ask)
         remember_secret(api_key)
         if address is not None:
             check_address(address, name)  # again: the key, known now, may be part of it
@@ -259,6 +267,23 @@ class Config:
             transport=chosen_transport(self.file.transport),
             options={**section.options, **options_from_environment(kind), **(options or {})},
         )
+
+    def _optional_key(
+        self, name: str, endpoint: UntrustedEndpoint | None, use: KeyUse, *, ask: bool
+    ) -> SecretStr | None:
+        """Return the key of a platform, None where it needs none and there is none.
+
+        Raises:
+            ConfigError: there is no key (`MissingKeyError`), or the endpoint is untrusted.
+        """
+        if use == "none" and endpoint is None:
+            return None
+        try:
+            return self._find_key(name, endpoint, ask=ask and use == "required")[0]
+        except MissingKeyError:
+            if use == "required":
+                raise
+            return None
 
     def untrusted_endpoint(self, name: str) -> UntrustedEndpoint | None:
         """Return the endpoint of platform ``name`` if only a project file gives it."""

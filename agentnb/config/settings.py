@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Final, NoReturn
+from typing import Annotated, Any, Final, Literal, NoReturn
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr
 
@@ -13,6 +13,9 @@ from agentnb._http.options import TransportName
 from agentnb._http.retry import Retries
 from agentnb._http.timeout import Deadlines
 from agentnb.config.trust import UntrustedEndpoint
+
+#: Whether a platform needs an API key.
+KeyUse = Literal["required", "optional", "none"]
 
 _NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _Count = Annotated[int, Field(ge=0)]

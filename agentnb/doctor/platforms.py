@@ -18,11 +18,13 @@ from agentnb.errors import (
     AgentnbError,
     AuthenticationError,
     ConfigError,
+    MissingKeyError,
     NotFoundError,
     RateLimitError,
 )
 from agentnb.platforms import registry
 from agentnb.platforms.base import AgentInfo, Platform
+from agentnb.run.clients import key_use
 
 # Shares of the timeout for connecting, and for listing the agents.
 _CONNECT_SHARE: Final = 0.55
@@ -75,7 +77,7 @@ def new_client(name: str, current: Config) -> Platform:
         ConfigError: its settings are wrong.
     """
     make = registry.load(current.platform_type(name))
-    return make(current.settings(name, ask=False))
+    return make(current.settings(name, ask=False, key=key_use(make)))
 
 
 async def list_agents(client: Platform, *, timeout: float) -> list[AgentInfo] | None:
@@ -107,13 +109,17 @@ def _check_key(
 ) -> Generator[Finding, None, str | None]:
     """Report where the key comes from, never the key; return that, or None without a key."""
     check = f"{name}: key"
+    use = key_use(registry.load(current.platform_type(name)))
     try:
         source = current.locate_key(name)
     except ConfigError as error:
-        if address != EMBEDDED:
+        if address == EMBEDDED:
+            source = "the sandbox's own"
+        elif isinstance(error, MissingKeyError) and use != "required":
+            source = "none is needed"
+        else:
             yield failed(check, error)
             return None
-        source = "the sandbox's own"
     yield ok(check, source)
     return source
 

@@ -101,15 +101,18 @@ class RunRequest:
 class Capabilities:
     """The features of a platform; calls for others raise `UnsupportedError`.
 
-    ``history``: a new session can begin with the messages of an earlier one.  ``approvals``: a run
-    that requested an approval can be decided, with `Platform.decide`, and attached to again, with
-    `Platform.attach`.  ``media``: the attachments it accepts, None for none.  ``followups``: it
-    suggests further questions on request.  ``status_batch``: what the runs of one `Platform.status`
-    request must have in common: nothing (``all``), their ``agent`` or their ``session``; None where
-    each run takes its own request.  ``lists_sessions``: runs are listed for one session at a time.
+    ``remembers``: the platform keeps the messages of its sessions; else agentnb keeps them, and
+    each request has the whole conversation as its ``history``.  ``history``: a new session can
+    begin with the messages of an earlier one.  ``approvals``: a run that requested an approval can
+    be decided, with `Platform.decide`, and attached to again, with `Platform.attach`.  ``media``:
+    the attachments it accepts, None for none.  ``followups``: it suggests further questions on
+    request.  ``status_batch``: what the runs of one `Platform.status` request must have in common:
+    nothing (``all``), their ``agent`` or their ``session``; None where each run takes its own
+    request.  ``lists_sessions``: runs are listed for one session at a time.
     """
 
     sessions: bool = True
+    remembers: bool = True
     invoke: bool = True
     cancel: bool = False
     attach: bool = False

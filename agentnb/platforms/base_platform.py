@@ -123,7 +123,9 @@ class BasePlatform:
             UnsupportedError: it has something else that the platform does not take.
         """
         abilities = self.capabilities
-        check_history(request, platform=self.name, supported=abilities.history)
+        # The history of a session that agentnb keeps is the whole conversation.
+        if abilities.remembers or request.session_id is None:
+            check_history(request, platform=self.name, supported=abilities.history)
         refused = {
             "attachments": bool(request.media) and abilities.media is None,
             "JSON schema": request.output_schema is not None and not abilities.output_schema,

@@ -5,20 +5,32 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import Annotated, Any, ClassVar, Final, Protocol, TypeVar, cast
 
+from annotated_types import Ge
 from pydantic import SecretStr
 
-from agentnb._http import ErrorParser, HttpClient
+from agentnb._http import ErrorDetails, ErrorParser, HttpClient
 from agentnb._support.text import well_formed
-from agentnb.errors import ContentTypeError, InvalidRequestError, RequestError
+from agentnb.config.environment import base_url_variable
+from agentnb.config.settings import KeyUse
+from agentnb.errors import ConfigError, ContentTypeError, InvalidRequestError, RequestError
 from agentnb.event.transcript import FINAL_STATUSES, Status
+from agentnb.event.types import Event
 from agentnb.platforms._bodies import parse_error_body, parse_time
-from agentnb.platforms._params import check_choice, check_count
+from agentnb.platforms._params import check_choice, check_count, check_options
 from agentnb.platforms._payloads import as_list, first_value
-from agentnb.platforms._wire import Outbound, as_text, one_line
-from agentnb.platforms.base import AgentInfo, PlatformSettings, RemoteRun, RunRequest
+from agentnb.platforms._wire import Number, Outbound, as_text, one_line
+from agentnb.platforms.base import (
+    AgentInfo,
+    Capabilities,
+    PlatformSettings,
+    RemoteRun,
+    RunRequest,
+)
+from agentnb.platforms.base_decoder import BaseDecoder
 from agentnb.platforms.base_platform import BasePlatform
 from agentnb.sse import DEFAULT_MAX_EVENT_BYTES
 
@@ -41,30 +53,129 @@ class RunSource(Protocol):
     async def states(self, run_ids: Sequence[str], agent: str | None) -> dict[str, RemoteRun]: ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpCall:
+    """The HTTP request that starts a run.
+
+    ``path`` begins with a slash and is percent-encoded, see `quote_segment`; ``json`` is the body.
+    """
+
+    path: str
+    json: Any = None
+    method: str = "POST"
+    params: Mapping[str, Any] | None = None
+    headers: Mapping[str, str] | None = None
+
+
+class HttpOptions(Outbound):
+    """Options that every platform has: ``max_event_bytes`` limits one event of a stream."""
+
+    max_event_bytes: Annotated[int, Number, Ge(1)] = DEFAULT_MAX_EVENT_BYTES
+
+
 class HttpPlatform(BasePlatform):
-    """Base of platforms behind HTTP; ``base_url`` is the default of the settings' own."""
+    """Base of platforms behind HTTP whose runs are streams of server-sent events.
+
+    A subclass sets `decoder` and overrides `call`, or overrides `stream` itself; everything else
+    that it does not override is refused.
+
+    Raises:
+        ConfigError: an option is unknown or invalid, or the platform has no address.
+    """
+
+    #: The address unless the settings have another; None: it must be configured.
+    default_url: ClassVar[str | None] = None
+    #: Whether an API key is "required", "optional" or "none".
+    key: ClassVar[KeyUse] = "required"
+    #: The platform's own settings.
+    options_type: ClassVar[type[HttpOptions] | None] = None
+    #: Decodes one response.
+    decoder: ClassVar[type[BaseDecoder] | None] = None
+    #: Whether the platform keeps its conversations; else each request has the whole one.
+    remembers: ClassVar[bool] = True
 
     def __init__(
         self,
         settings: PlatformSettings,
         *,
-        base_url: str,
-        headers: Mapping[str, str | SecretStr],
-        parse_error: ErrorParser = parse_error_body,
-        max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES,
+        base_url: str | None = None,
+        headers: Mapping[str, str | SecretStr] | None = None,
+        parse_error: ErrorParser | None = None,
+        max_event_bytes: int | None = None,
     ) -> None:
         super().__init__(settings.platform)
+        #: The platform's own settings, validated.
+        self.options = check_options(
+            self.options_type or HttpOptions,
+            settings.options if self.options_type else {},
+            platform=settings.platform,
+        )
+        address = settings.base_url or base_url or self.default_url
+        if address is None:
+            raise ConfigError(
+                f"{settings.platform} has no address.",
+                hint=f"Set {base_url_variable(settings.platform)} in the environment, or base_url "
+                f"under [platforms.{settings.platform}] in agentnb.toml.",
+            )
         self._http = HttpClient(
-            settings.base_url or base_url,
+            address,
             name=settings.platform,
-            headers=headers,
+            headers=self.headers(settings) if headers is None else headers,
             deadlines=settings.deadlines,
             retries=settings.retries,
             trust_env=settings.trust_env,
             transport=settings.transport,
-            parse_error=parse_error,
-            max_event_bytes=max_event_bytes,
+            parse_error=parse_error or self.error,
+            max_event_bytes=max_event_bytes or self.options.max_event_bytes,
         )
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """The features whose methods are overridden; a subclass adds the others by `replace`."""
+        return replace(super().capabilities, remembers=self.remembers, history=not self.remembers)
+
+    @property
+    def http(self) -> HttpClient:
+        """The client, with the platform's address, key, deadlines and retries."""
+        return self._http
+
+    def headers(self, settings: PlatformSettings) -> Mapping[str, str | SecretStr]:
+        """Return the headers of every request; by default the key as a bearer token."""
+        return key_header(settings)
+
+    def error(self, status: int, data: Any) -> ErrorDetails:
+        """Return the details of an unsuccessful response; must not raise.
+
+        ``data`` is the JSON of the body, or of the first event where it is a stream; None without
+        any.  The default reads the usual forms, see `parse_error_body`.
+        """
+        return parse_error_body(status, data)
+
+    def call(self, request: RunRequest) -> HttpCall:
+        """Return the HTTP request that starts a run.
+
+        Raises:
+            RequestError: the platform does not take a parameter.
+        """
+        raise self._refusal("start a run")
+
+    async def stream(self, request: RunRequest) -> AsyncGenerator[list[Event], None]:
+        """Start a run by `call`, and yield what `decoder` makes of the response."""
+        self.check_request(request)
+        call = self.call(request)
+        if self.decoder is None:
+            raise self._refusal("decode a stream")
+        started = self._http.stream(
+            call.method, call.path, json=call.json, params=call.params, headers=call.headers
+        )
+        async with started as response:
+            decoder = self.decoder(request)
+            async with aclosing(response.batches()) as batches:
+                async for frames in batches:
+                    if events := decoder.decode_all(frames):
+                        yield events
+            if events := decoder.finish():
+                yield events
 
     async def aclose(self) -> None:
         await self._http.aclose()

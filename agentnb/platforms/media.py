@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import mimetypes
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -180,3 +181,29 @@ def check_prompt(prompt: str, media: Iterable[MediaLike], platform: Platform) ->
             f"{platform.name} does not take attachments without a question.",
             hint="Write what they are for.",
         )
+
+
+def read_media(item: Media, *, platform: str, max_bytes: int) -> tuple[str, str]:
+    """Return the MIME type of an attachment, and its address or its content as a ``data:`` URL.
+
+    Reads a file, so call it in a thread.
+
+    Raises:
+        RequestError: it cannot be read, is larger than ``max_bytes``, or its type is unknown.
+    """
+    source = item.name or (item.path.name if item.path else None) or item.url or ""
+    kind = item.mime_type or mimetypes.guess_type(source)[0]
+    if item.url is not None:
+        return kind or "application/octet-stream", item.url
+    try:
+        data = item.path.read_bytes() if item.path is not None else item.data or b""
+    except OSError as error:
+        raise RequestError(f"{quoted(str(item.path))} cannot be read: {error.strerror}.") from error
+    if len(data) > max_bytes:
+        raise RequestError(f"{platform}: an attachment is larger than {max_bytes:,} bytes.")
+    if kind is None:
+        raise RequestError(
+            f"{platform}: the type of an attachment is unknown.",
+            hint="Give it: {'type': 'image/png', 'data': ...}.",
+        )
+    return kind, f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"

@@ -1,4 +1,4 @@
-"""Platforms by name: the built-in ones, and those of other distributions.
+"""Platforms by name: the built-in ones, open protocols, and those of other distributions.
 
 A third party adds a platform with an entry point in the group ``agentnb.platforms``, named as
 the platform, with a callable that takes `PlatformSettings` and returns a `Platform`::
@@ -31,6 +31,15 @@ BUILTIN: Final[dict[str, str]] = {
     "seekr": "agentnb.platforms.seekr:SeekrPlatform",
 }
 
+#: Open protocols, whose servers are the user's own: each has an address in its settings.
+PROTOCOLS: Final[dict[str, str]] = {
+    "a2a": "agentnb.platforms.a2a:A2APlatform",
+    "agui": "agentnb.platforms.agui:AGUIPlatform",
+    "langgraph": "agentnb.platforms.langgraph:LangGraphPlatform",
+    "openai": "agentnb.platforms.openai:OpenAIPlatform",
+    "sse": "agentnb.platforms.sse:SSEPlatform",
+}
+_MODULES: Final = {**BUILTIN, **PROTOCOLS}
 
 # Platforms of the cassette that is played back, which need not be installed here.
 _played: tuple[str, ...] = ()
@@ -44,15 +53,15 @@ def set_played(names: tuple[str, ...]) -> None:
 
 def names() -> list[str]:
     """Return every platform's name: the built-in ones first, then what is installed, sorted."""
-    installed = sorted(name for name in _installed() if name not in BUILTIN)
-    return list(dict.fromkeys([*BUILTIN, *installed, *_played]))
+    installed = sorted(name for name in _installed() if name not in _MODULES)
+    return list(dict.fromkeys([*_MODULES, *installed, *_played]))
 
 
 class _Names(Collection[str]):
     """The result of `names`, evaluated late: built-in names need no lookup."""
 
     def __contains__(self, name: object) -> bool:
-        return name in BUILTIN or name in names()
+        return name in _MODULES or name in names()
 
     def __iter__(self) -> Iterator[str]:
         return iter(names())
@@ -71,8 +80,8 @@ def load(name: str) -> Callable[[PlatformSettings], Platform]:
     Raises:
         ConfigError: there is no such platform, or its entry point cannot be imported or called.
     """
-    if name in BUILTIN:
-        module, _, attribute = BUILTIN[name].partition(":")
+    if name in _MODULES:
+        module, _, attribute = _MODULES[name].partition(":")
         return _validated(getattr(imported(module), attribute), name)
     entry = _installed().get(name)
     if entry is None:

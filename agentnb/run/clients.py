@@ -10,6 +10,7 @@ from agentnb._support.embedded import is_embedded as is_embedded_address
 from agentnb._support.fork import after_fork_in_child, undisturbed
 from agentnb.cassettes import active_playback
 from agentnb.config import EMBEDDED, AgentName, BarePlatformError, PlatformSettings, config
+from agentnb.config.settings import KeyUse
 from agentnb.errors import ConfigError
 from agentnb.platforms import registry
 
@@ -47,12 +48,17 @@ def connect(name: str, **arguments: Any) -> Platform:
         )
     # Before the settings, which may prompt for a key: a wrong name needs none.
     factory = registry.load(kind)
-    settings = current.settings(name, **arguments)
+    settings = current.settings(name, key=key_use(factory), **arguments)
     identity = (kind, *_identity(settings))
     with _lock:
         if identity not in _clients:
             _clients[identity] = factory(settings)
         return _clients[identity]
+
+
+def key_use(factory: Any) -> KeyUse:
+    """Return whether the platforms that ``factory`` makes need a key; by default they do."""
+    return getattr(factory, "key", "required")
 
 
 def resolve_agent(target: str | None) -> AgentName:
