@@ -254,7 +254,8 @@ class Config:
         if endpoint is not None or not api_key:  # an empty key is none
             # Even if a key is given, the user must have trusted the endpoint.
             api_key = api_key or self._optional_key(name, endpoint, key, ask=ask)
-        remember_secret(api_key)
+        if api_key is not None:
+            remember_secret(api_key)
         if address is not None:
             check_address(address, name)  # again: the key, known now, may be part of it
         return PlatformSettings(
