@@ -94,7 +94,7 @@ class Transport:
         ``headers`` is a function, so that no frame of a traceback holds them in a variable.
         ``connect`` limits the time to connect, in seconds.
         """
-        if not path.startswith("/"):
+        if path and not path.startswith("/"):
             # It would become part of the host's name.
             raise RequestError("The path of the request does not begin with a slash.")
         try:

@@ -67,7 +67,9 @@ class BaseDecoder:
     def finish(self) -> list[Event]:
         """Return the events of `on_end`; never raises."""
         events, problem = _guarded(self.on_end)
-        return [RawEvent(name="end", problem=problem)] if events is None else events
+        if events is None:
+            return [RawEvent(name="end", data="", problem=problem)]
+        return events
 
 
 def _guarded(

@@ -146,15 +146,15 @@ def many(number):
 if __name__ == "__main__":
     ask("parent", 3)
     context = multiprocessing.get_context(sys.argv[1])
-    wanted = [f"question {number}" for number in range(40)]
+    wanted = [f"question {number}" for number in range(12)]
     with context.Pool(2) as pool:
-        assert pool.map(question, range(40), chunksize=1) == wanted
-        asked = pool.map_async(question, range(40), chunksize=1)
-        ask("parent", 20)
+        assert pool.map(question, range(12), chunksize=1) == wanted
+        asked = pool.map_async(question, range(12), chunksize=1)
+        ask("parent", 6)
         assert asked.get(30) == wanted
         assert pool.map(many, range(4)) == [[f"{n} {row}" for row in range(5)] for n in range(4)]
     with ProcessPoolExecutor(2, mp_context=context) as executor:
-        assert list(executor.map(question, range(20))) == wanted[:20]
+        assert list(executor.map(question, range(6))) == wanted[:6]
     ask("parent", 3)
 """
     )

@@ -68,7 +68,7 @@ def longer(table: Any, size: int) -> Any:
 
 
 BOMBS: dict[str, Callable[[Path], None]] = {
-    "one text for every run": lambda x: rewritten(x, "content", lambda t: longer(t, 8 * MiB)),
+    "one text for every run": lambda x: rewritten(x, "content", lambda t: longer(t, 4 * MiB)),
     "one text that is enormous": lambda x: rewritten(
         x, "content", lambda t: longer(t.slice(0, 1), 512 * MiB)
     ),
@@ -136,10 +136,10 @@ def test_columns_of_a_stranger_are_not_read(history_store: Store, tmp_path: Path
 
 
 def test_equal_runs_are_no_bomb(history_store: Store, tmp_path: Path) -> None:
-    seed(history_store, runs=3_000, events=False)
+    seed(history_store, runs=300, events=False)
     folder = tmp_path / "runs.parquet"
     export_history(folder)
-    rewritten(folder, "content", lambda t: longer(t, 10_000))
+    rewritten(folder, "content", lambda t: longer(t, 100_000))
     assert import_history(folder) == 0
 
 

@@ -75,7 +75,7 @@ def test_the_size_is_about_what_the_store_has(history_store: Store) -> None:
     from agentnb.store import retention
 
     empty = retention._size(history_store)  # pyright: ignore[reportPrivateUsage]
-    seed(history_store, runs=3000)
+    seed(history_store, runs=600)
     vacuum()
     real = retention._size(history_store) - empty  # pyright: ignore[reportPrivateUsage]
     told = prune(keep=0, dry_run=True).bytes
@@ -83,9 +83,9 @@ def test_the_size_is_about_what_the_store_has(history_store: Store) -> None:
 
 
 def test_vacuum_gives_room_back(history_store: Store) -> None:
-    seed(history_store, runs=1500)
+    seed(history_store, runs=300)
     vacuum()
-    assert prune(keep=10).runs == 1490
+    assert prune(keep=10).runs == 290
     given = vacuum()
     if history_store.path is not None:
         size = history_store.path.stat().st_size

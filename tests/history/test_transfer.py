@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from agentnb import history
 from agentnb.errors import HistoryError, RequestError
+from agentnb.store import deduplication, parquet, transfer
 from agentnb.store.schema import content, event_chunk, process, run, tool_call
 from agentnb.store.store import Store, store
 from agentnb.store.transfer import export_history, import_history
@@ -40,9 +41,11 @@ def elsewhere(path: Path) -> Store:
 
 
 @pytest.fixture
-def back(history_store: Store) -> Store:
-    """A filled store, with what is hard to keep."""
-    seed(history_store, runs=1200)
+def back(history_store: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """A filled store of more than one batch, with what is hard to keep."""
+    for module, size in ((transfer, "_BATCH"), (parquet, "_BATCH_ROWS"), (deduplication, "_BATCH")):
+        monkeypatch.setattr(module, size, 50)
+    seed(history_store, runs=120)
     # One of another machine that was heard of just now, whose runs are not taken for left.
     add(history_store, process, a_process() | {"seen_at": now()})
     odd = a_run("odd", title='quo"te\n\u2028 \U0001f600', cost_usd=0.1 + 0.2, duration=2**62)
@@ -63,7 +66,7 @@ def test_a_round_trip_is_exact_and_adds_nothing_twice(
     before = everything(back)
     # The other database, in a file of its own, and from there back into an empty one of this kind.
     second = elsewhere(tmp_path / "second.sqlite")
-    assert import_history(path) == len(before["run"]) == 1202
+    assert import_history(path) == len(before["run"]) == 122
     there = everything(second)
     used = {row[list(run.c).index(run.c.process)] for row in before["run"]}
     assert there.pop("process") == [row for row in before["process"] if row[0] in used]
@@ -76,7 +79,7 @@ def test_a_round_trip_is_exact_and_adds_nothing_twice(
     with opened.begin() as connection:
         for table in reversed(TABLES):
             connection.execute(table.delete())
-    assert import_history(again) == 1202
+    assert import_history(again) == 122
     assert {k: v for k, v in everything(opened).items() if k != "process"} == there
 
 
@@ -166,11 +169,11 @@ def test_a_missing_package_says_how_to_get_it(
     seed(history_store, runs=1, events=False)
     monkeypatch.setitem(sys.modules, package, None)
     target = path if "://" in path else tmp_path / path
-    for transfer in (export_history, import_history):
+    for call in (export_history, import_history):
         with pytest.raises(
             HistoryError, match=rf"{package}.*pip install 'jupyter-agentnb\[parquet\]'"
         ):
-            transfer(target)
+            call(target)
 
 
 def test_without_a_store_there_is_nothing_to_write(tmp_path: Path) -> None:
