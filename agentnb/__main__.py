@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final, TextIO
 
 from agentnb._support import __version__
@@ -33,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     match options.command:
         case "doctor":
             return _doctor(options)
+        case "new-platform":
+            return _new_platform(options)
         case "version":
             sys.stdout.write(f"agentnb {__version__}\n")
         case _:
@@ -75,6 +78,16 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="how long to wait for a response (default: %(default)g)",
     )
+    new = commands.add_parser(
+        "new-platform",
+        help="write the package of a platform of your own, with tests",
+        description="Write a package that makes a system known to agentnb as a platform: its "
+        "client, its decoder, and tests with a small server.",
+    )
+    new.add_argument("name", metavar="NAME", help="the platform's name, as in %%%%agent NAME:agent")
+    new.add_argument(
+        "--folder", type=Path, help="where it is written (default: agentnb-NAME, which is new)"
+    )
     commands.add_parser(
         "sandbox", help="run the local server that speaks every platform's API", add_help=False
     )
@@ -90,6 +103,21 @@ def _seconds(text: str) -> float:
     if not 0 < seconds <= _DAY:
         raise argparse.ArgumentTypeError(f"{text!r} is not above 0 s, and at most a day")
     return seconds
+
+
+def _new_platform(options: argparse.Namespace) -> int:
+    from agentnb.testing.new_platform import write_platform
+
+    try:
+        files = write_platform(options.name, options.folder or Path(f"agentnb-{options.name}"))
+    except AgentnbError as error:
+        sys.stderr.write(f"agentnb new-platform: {error}\n")
+        return _USAGE_ERROR
+    sys.stdout.write("".join(f"wrote {file}\n" for file in files))
+    sys.stdout.write(
+        f"Next: pip install -e '{files[0].parent}[test]' && pytest {files[0].parent}\n"
+    )
+    return 0
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, ClassVar, cast
 
 from agentnb._support.text import well_formed
-from agentnb.event.types import Event, RawEvent
+from agentnb.event.types import TERMINAL_EVENTS, Event, RawEvent
 from agentnb.platforms._wire import MalformedError, json_payload, one_line
 from agentnb.platforms.base import RunRequest
 from agentnb.sse import ServerSentEvent
@@ -16,7 +16,8 @@ class BaseDecoder:
     """Decodes the frames of one run, without I/O; one is made for each response.
 
     A subclass overrides `on`.  Whatever that raises becomes a `RawEvent` with the exception as its
-    ``problem``, so that a defect in a decoder, or a malformed frame, never ends a run.
+    ``problem``, so that a defect in a decoder, or a malformed frame, never ends a run.  Only the
+    first terminal event counts; later ones are dropped.
     """
 
     #: The field of a frame's JSON that names it where no ``event:`` line does.
@@ -26,6 +27,8 @@ class BaseDecoder:
 
     def __init__(self, request: RunRequest) -> None:
         self.request = request
+        #: Whether a terminal event was decoded.
+        self.has_ended = False
 
     def on(self, name: str, data: Any) -> Iterable[Event] | None:
         """Return the events of a frame, or None for an unknown one, which becomes a `RawEvent`.
@@ -60,7 +63,7 @@ class BaseDecoder:
 
         events, problem = _guarded(read)
         if events is not None:
-            return events
+            return self._with_one_end(events)
         name = well_formed(name) or "message"
         return [RawEvent(name=name, data=well_formed(frame.data), problem=problem)]
 
@@ -69,7 +72,18 @@ class BaseDecoder:
         events, problem = _guarded(self.on_end)
         if events is None:
             return [RawEvent(name="end", data="", problem=problem)]
-        return events
+        return self._with_one_end(events)
+
+    def _with_one_end(self, events: list[Event]) -> list[Event]:
+        """Return the events without a second end of the run."""
+        kept: list[Event] = []
+        for event in events:
+            if isinstance(event, TERMINAL_EVENTS):
+                if self.has_ended:
+                    continue
+                self.has_ended = True
+            kept.append(event)
+        return kept
 
 
 def _guarded(
