@@ -94,6 +94,19 @@ class Config:
         has_key = name != EMBEDDED and self.key_source(name) is not None
         return bool(has_key or url_from_environment(name) or self.file.section(name).base_url)
 
+    def configured_platforms(self, builtin: Collection[str]) -> list[str]:
+        """Return the platforms that the user configured.
+
+        An open protocol counts only where a file has it: OPENAI_API_KEY, for example, is in many
+        environments for other programs.
+        """
+        return [
+            name
+            for name in self.platform_names(builtin)
+            if (name not in OPEN_PROTOCOLS or name in self.file.platforms)
+            and self.is_configured(name)
+        ]
+
     def infer_platform(self, builtin: Collection[str]) -> str:
         """Return the platform of an agent named without one.
 
@@ -110,13 +123,7 @@ class Config:
         if default:
             self._check_platform(default, builtin)
             return default
-        configured = [
-            name
-            for name in self.platform_names(builtin)
-            # OPENAI_API_KEY, for example, is in many environments for other programs.
-            if (name not in OPEN_PROTOCOLS or name in self.file.platforms)
-            and self.is_configured(name)
-        ]
+        configured = self.configured_platforms(builtin)
         if len(configured) > 1:
             names = ", ".join(configured)
             raise ConfigError(

@@ -87,7 +87,7 @@ def selected_platforms(current: Config, named: Sequence[str]) -> Mapping[str, st
     """
     known = current.platform_names(registry.names())
     if not named:
-        return {n: None for n in known if n != EMBEDDED and current.is_configured(n)}
+        return {n: None for n in current.configured_platforms(registry.names()) if n != EMBEDDED}
     selected: dict[str, str | None] = {}
     for name in named:
         if name in known:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from agentnb import history
 from agentnb._support import __version__
 from agentnb.config import config, suggestion, url_from_environment, user_config_path
-from agentnb.config.names import quoted
+from agentnb.config.names import OPEN_PROTOCOLS, quoted
 from agentnb.doctor.report import redact_url
 from agentnb.errors import AgentnbError, HistoryError, RequestError
 from agentnb.notebook.attach import attach
@@ -83,8 +83,7 @@ class Commands:
         wanted = (
             [platform]
             if platform
-            else [n for n in current.platform_names(names) if current.is_configured(n)]
-            or [current.infer_platform(names)]
+            else current.configured_platforms(names) or [current.infer_platform(names)]
         )
         rows: list[dict[str, Any]] = []
         problems: list[str] = []
@@ -170,6 +169,8 @@ class Commands:
         rows: list[dict[str, Any]] = []
         for name in current.platform_names(registry.names()):
             section = current.file.platforms.get(name)
+            if name in OPEN_PROTOCOLS and section is None:
+                continue
             rows.append(
                 {
                     "platform": name,
