@@ -35,6 +35,10 @@ class BaseDecoder:
         """
         raise NotImplementedError
 
+    def on_done(self) -> Iterable[Event]:
+        """Return the events of a ``[DONE]``, which ends the stream in some protocols."""
+        return ()
+
     def on_end(self) -> Iterable[Event]:
         """Return the events that follow the last frame, at the clean end of the stream."""
         return ()
@@ -46,8 +50,10 @@ class BaseDecoder:
     def decode(self, frame: ServerSentEvent) -> list[Event]:
         """Return the events of one frame; never raises."""
         text = frame.data.strip()
-        if text in ("", "[DONE]"):
+        if not text:
             return []
+        if text == "[DONE]":
+            return _finished(self.on_done)
         name = frame.event if frame.event != "message" else ""
 
         def read() -> Iterable[Event] | None:
@@ -66,8 +72,12 @@ class BaseDecoder:
 
     def finish(self) -> list[Event]:
         """Return the events of `on_end`; never raises."""
-        events, problem = _guarded(self.on_end)
-        return [RawEvent(name="end", problem=problem)] if events is None else events
+        return _finished(self.on_end)
+
+
+def _finished(read: Callable[[], Iterable[Event]]) -> list[Event]:
+    events, problem = _guarded(read)
+    return [RawEvent(name="end", data="", problem=problem)] if events is None else events
 
 
 def _guarded(
