@@ -69,7 +69,8 @@ def usage_of(data: Any) -> list[Event]:
 
 def object_in(data: Any, *names: str) -> Any:
     """Return the first of these fields that is set, else an empty object."""
-    return next((value for name in names if (value := data.get(name))), {})
+    found: Any = next((value for name in names if (value := data.get(name))), None)
+    return {} if found is None else found
 
 
 def text_in(data: Any, name: str) -> str:
