@@ -115,8 +115,10 @@ class ResponsesDecoder(EndingDecoder):
                 return [*events, *self.incomplete(as_text(reason) or "no reason is given")]
             case "cancelled":
                 return [*events, *self.end(RunCancelled())]
-            case _:
+            case "completed" | None:
                 return [*events, *self.end(RunFinished())]
+            case _:
+                return events
 
     def _done(self, item: Any, key: str) -> Iterable[Event] | None:
         """Return what a finished item has beyond its deltas; None for an unknown kind of item."""

@@ -19,8 +19,8 @@ MAX_MEDIA_BYTES: Final = 50 * 10**6
 
 _Count = Annotated[int, Number, Ge(1)]
 _Share = Annotated[float, Number, Ge(0)]
-# Fields of a body that the platform itself decides.
-_RESERVED: Final = frozenset({"input", "messages", "model", "stream"})
+# Fields of a body that the platform itself decides; a run in the background has no stream here.
+_RESERVED: Final = frozenset({"background", "input", "messages", "model", "stream"})
 
 
 class OpenAIOptions(HttpOptions):

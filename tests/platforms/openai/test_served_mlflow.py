@@ -93,7 +93,7 @@ agentnb.history.use("off")
 """
 
 
-async def test_a_session_of_another_process_goes_on(
+def test_a_session_of_another_process_goes_on(
     served: Served, agent: agentnb.Agent, tmp_path: Path
 ) -> None:
     file = tmp_path / "history.sqlite"
@@ -102,7 +102,7 @@ async def test_a_session_of_another_process_goes_on(
     assert first.returncode == 0, first.stderr
     agentnb.history.use(file)
     try:
-        run = await agent.arun("count", session=first.stdout.strip())
+        run = agent.run("count", session=first.stdout.strip())
         assert run.text == "user assistant user"
     finally:
         agentnb.history.use("off")
