@@ -31,7 +31,12 @@ STATIC = ROOT / "agentnb" / "widgets" / "static"
 PEERS = ROOT / "build" / "peers"
 # Published packages of platforms' vendors that tests run as they are. Their requirements exclude
 # each other's and this project's, so each has an environment of its own.
-VENDORS = {"runagent": "runagent==0.1.49", "seekrai": "seekrai==0.35.0"}
+VENDORS = {
+    "litellm": "litellm[proxy]==1.108.7",
+    "mlflow": "mlflow-skinny==3.17.2\nfastapi\nhttpx\nnumpy\npandas\nuvicorn",
+    "runagent": "runagent==0.1.49",
+    "seekrai": "seekrai==0.35.0",
+}
 VENDOR_ENVIRONMENTS = ROOT / "build" / "vendors"
 
 OLDEST_NODE = (20, 19)

@@ -38,6 +38,10 @@ class BaseDecoder:
         """
         raise NotImplementedError
 
+    def on_done(self) -> Iterable[Event]:
+        """Return the events of a ``[DONE]``, which ends the stream in some protocols."""
+        return ()
+
     def on_end(self) -> Iterable[Event]:
         """Return the events that follow the last frame, at the clean end of the stream."""
         return ()
@@ -49,8 +53,10 @@ class BaseDecoder:
     def decode(self, frame: ServerSentEvent) -> list[Event]:
         """Return the events of one frame; never raises."""
         text = frame.data.strip()
-        if text in ("", "[DONE]"):
+        if not text:
             return []
+        if text == "[DONE]":
+            return self._finished(self.on_done)
         name = frame.event if frame.event != "message" else ""
 
         def read() -> Iterable[Event] | None:
@@ -69,7 +75,10 @@ class BaseDecoder:
 
     def finish(self) -> list[Event]:
         """Return the events of `on_end`; never raises."""
-        events, problem = _guarded(self.on_end)
+        return self._finished(self.on_end)
+
+    def _finished(self, read: Callable[[], Iterable[Event]]) -> list[Event]:
+        events, problem = _guarded(read)
         if events is None:
             return [RawEvent(name="end", data="", problem=problem)]
         return self._with_one_end(events)
