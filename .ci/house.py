@@ -146,8 +146,9 @@ def run_classes(tree: ast.Module) -> Iterator[str]:
                 for statement in node.body
                 if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)
             }
-            has_status = not fields.get("status", "tuple").startswith("tuple")
-            if has_status and len(fields.keys() & RUN_FIELDS) >= ENOUGH_FIELDS:
+            # A filter has several statuses; it selects runs and holds none.
+            is_filter = fields.get("status", "tuple").startswith(("tuple", "Some"))
+            if not is_filter and len(fields.keys() & RUN_FIELDS) >= ENOUGH_FIELDS:
                 yield node.name
 
 
