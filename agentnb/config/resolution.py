@@ -260,7 +260,8 @@ class Config:
         reject_key_options(options or {}, name)
         if endpoint is not None or not api_key:  # an empty key is none
             # Even if a key is given, the user must have trusted the endpoint.
-            api_key = api_key or self._optional_key(name, endpoint, key, ask=ask)
+            found = self._optional_key(name, endpoint, key, ask=ask)
+            api_key = api_key or found
         if api_key is not None:
             remember_secret(api_key)
         if address is not None:

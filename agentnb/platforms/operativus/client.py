@@ -40,12 +40,8 @@ from agentnb.platforms.base import (
     RemoteRun,
     RunRequest,
 )
-from agentnb.platforms.http_platform import (
-    ListingPlatform,
-    key_header,
-    row_text,
-    unexpected_response,
-)
+from agentnb.platforms.http_platform import key_header, row_text, unexpected_response
+from agentnb.platforms.listing_platform import ListingPlatform
 from agentnb.platforms.operativus.request import build_body, is_fresh
 from agentnb.platforms.operativus.responses import (
     PendingApproval,

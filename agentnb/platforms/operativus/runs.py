@@ -15,7 +15,8 @@ from agentnb.platforms._params import did_you_mean
 from agentnb.platforms._run_starts import RunStart
 from agentnb.platforms.base import RemoteRun
 from agentnb.platforms.base_platform import Recent
-from agentnb.platforms.http_platform import gather_limited, row_text
+from agentnb.platforms.http_platform import row_text
+from agentnb.platforms.listing_platform import gather_limited
 from agentnb.platforms.operativus.responses import STATUSES, ListPage, read_page, remote_run
 from agentnb.platforms.operativus.server_times import ServerTimes, Window
 

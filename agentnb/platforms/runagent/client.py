@@ -37,7 +37,8 @@ from agentnb.platforms.base import (
     RemoteRun,
     RunRequest,
 )
-from agentnb.platforms.http_platform import ListingPlatform, key_header, nested_settings
+from agentnb.platforms.http_platform import key_header, nested_settings
+from agentnb.platforms.listing_platform import ListingPlatform
 from agentnb.platforms.runagent.decoder import first_chunk, invoked_events
 from agentnb.platforms.runagent.entrypoints import EntrypointApi
 from agentnb.platforms.runagent.positions import Position, Positions

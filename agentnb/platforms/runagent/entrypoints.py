@@ -21,7 +21,8 @@ from agentnb.platforms._params import did_you_mean
 from agentnb.platforms._payloads import as_list, as_object, first_text, read_status
 from agentnb.platforms._wire import one_line, to_wire
 from agentnb.platforms.base import AgentInfo, RemoteRun, RunRequest
-from agentnb.platforms.http_platform import gather_limited, longer_lists, read_run
+from agentnb.platforms.http_platform import read_run
+from agentnb.platforms.listing_platform import gather_limited, longer_lists
 from agentnb.platforms.runagent.messages import MessageDecoder, recorded_text, result_events
 from agentnb.platforms.runagent.wire import Params, RunBody
 

@@ -34,7 +34,6 @@ from agentnb.platforms.base import (
     RunRequest,
 )
 from agentnb.platforms.http_platform import (
-    ListingPlatform,
     key_header,
     nested_settings,
     read_agent,
@@ -42,6 +41,7 @@ from agentnb.platforms.http_platform import (
     session_of,
     unexpected_response,
 )
+from agentnb.platforms.listing_platform import ListingPlatform
 from agentnb.platforms.runtools.run_lookup import RunLookup
 from agentnb.platforms.runtools.wire import (
     RunMessage,

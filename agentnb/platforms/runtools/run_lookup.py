@@ -10,7 +10,8 @@ from typing import Any, Final
 from agentnb._http import HttpClient
 from agentnb.platforms._payloads import as_object, read_status
 from agentnb.platforms.base import RemoteRun
-from agentnb.platforms.http_platform import longer_lists, read_rows, read_run, row_text
+from agentnb.platforms.http_platform import read_rows, read_run, row_text
+from agentnb.platforms.listing_platform import longer_lists
 
 _RUN: Final = {
     "id": "runId id run_id",
@@ -67,7 +68,8 @@ class RunLookup:
                 runs = filter(None, map(remote_run, rows))
                 states = {run.id: run for run in runs if run.id in ids}
                 if len(states) == len(ids):
-                    self._limit = max(self._limit, len(rows))
+                    while self._limit < len(rows):
+                        self._limit *= 2
                     break
         return states
 

@@ -31,7 +31,8 @@ from agentnb.platforms.base import (
     RemoteRun,
     RunRequest,
 )
-from agentnb.platforms.http_platform import HttpPlatform, check_window, key_header
+from agentnb.platforms.http_platform import HttpPlatform, key_header
+from agentnb.platforms.listing_platform import check_window
 from agentnb.platforms.seekr.api import SeekrApi
 from agentnb.platforms.seekr.attach import ResumeAttempt
 from agentnb.platforms.seekr.messages import answer_messages, message_events, read_exchanges

@@ -1,111 +1,38 @@
-"""The client against a real HTTP server: which API is called, with what, and what errors become."""
+"""The client against a real HTTP server: which API is called, and with what."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 
 from agentnb.errors import (
-    AuthenticationError,
     ConfigError,
-    ContentTypeError,
     NotFoundError,
     PlatformError,
-    RateLimitError,
     RequestError,
-    ServerError,
-    UnsupportedError,
 )
-from agentnb.event import Event, RunFailed, RunFinished, RunStarted, TextDelta
+from agentnb.event import RunFinished, RunStarted, TextDelta
 from agentnb.platforms.openai import OpenAIPlatform
 from agentnb.platforms.openai.wire import Api
-from agentnb.plugin import AgentInfo, Media, PlatformSettings, RunRequest
-from tests.platforms.scripted import ONCE, Reply, ScriptedServer, stream, until_broken
+from agentnb.plugin import Media
+from tests.platforms.openai.bodies import (
+    ABSENT,
+    ASK,
+    CALLS,
+    CHAT,
+    KEY,
+    RESPONSES,
+    SCHEMA,
+    STREAMS,
+    ask,
+    collected,
+    platform_at,
+)
+from tests.platforms.scripted import Reply, ScriptedServer
 
 pytestmark = pytest.mark.anyio
-
-RESPONSES = "POST /v1/responses"
-CHAT = "POST /v1/chat/completions"
-CALLS: dict[Api, str] = {"responses": RESPONSES, "chat": CHAT}
-ASK = RunRequest(agent="m", prompt="tea?", session_id="s1")
-KEY = "sk-canary-1234567890"
-SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}}
-
-WHOLE_RESPONSE = {
-    "object": "response",
-    "id": "r1",
-    "model": "m",
-    "status": "completed",
-    "output": [{"type": "message", "id": "m1", "content": [{"type": "output_text", "text": "Hi"}]}],
-}
-WHOLE_COMPLETION = {
-    "id": "c1",
-    "model": "m",
-    "choices": [{"index": 0, "message": {"content": "Hi"}, "finish_reason": "stop"}],
-}
-STREAMS = {
-    "responses": stream(
-        {"type": "response.created", "response": {"id": "r1", "model": "m"}},
-        {"type": "response.output_text.delta", "item_id": "m1", "delta": "Hi"},
-        {"type": "response.completed", "response": {}},
-    ),
-    "chat": stream(
-        {"id": "c1", "model": "m", "choices": [{"index": 0, "delta": {"content": "Hi"}}]},
-        {"id": "c1", "model": "m", "choices": [{"index": 0, "finish_reason": "stop"}]},
-        b"data: [DONE]\n\n",
-    ),
-}
-HALVES = {
-    "responses": {"type": "response.output_text.delta", "item_id": "m1", "delta": "Hi"},
-    "chat": {"id": "c1", "choices": [{"index": 0, "delta": {"content": "Hi"}}]},
-}
-ABSENT = Reply({"detail": "Not Found"}, status=404)
-
-
-def platform_at(url: str, *, key: str | None = KEY, **options: Any) -> OpenAIPlatform:
-    secret = None if key is None else SecretStr(key)
-    return OpenAIPlatform(
-        PlatformSettings(
-            platform="openai",
-            base_url=f"{url}/v1",
-            api_key=secret,
-            retries=ONCE,
-            options=options,
-        )
-    )
-
-
-@pytest.fixture
-async def client(server: ScriptedServer) -> AsyncGenerator[OpenAIPlatform, None]:
-    platform = platform_at(server.url)
-    yield platform
-    await platform.aclose()
-
-
-@pytest.fixture(params=["responses", "chat"])
-def api(request: pytest.FixtureRequest) -> Api:
-    return request.param
-
-
-@pytest.fixture
-async def one(server: ScriptedServer, api: Api) -> AsyncGenerator[OpenAIPlatform, None]:
-    """A client of one of the APIs."""
-    platform = platform_at(server.url, api=api)
-    yield platform
-    await platform.aclose()
-
-
-async def collected(batches: AsyncIterator[list[Event]]) -> list[Event]:
-    return [event async for batch in batches for event in batch]
-
-
-def ask(**fields: Any) -> RunRequest:
-    return RunRequest(agent="m", prompt=fields.pop("prompt", "tea?"), session_id="s1", **fields)
 
 
 # --- which API ----------------------------------------------------------------------------------
@@ -310,134 +237,3 @@ async def test_the_address_of_a_file(server: ScriptedServer, one: OpenAIPlatform
         {"type": "input_text", "text": "tea?"},
         {"type": "input_file", "file_url": "https://example.com/a.pdf"},
     ]
-
-
-# --- answers ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("streamed", [True, False], ids=["requested", "not requested"])
-async def test_json_is_the_whole_run(
-    server: ScriptedServer, one: OpenAIPlatform, api: Api, streamed: bool
-) -> None:
-    server.on(CALLS[api], Reply(WHOLE_RESPONSE if api == "responses" else WHOLE_COMPLETION))
-    got = await collected(one.stream(ASK)) if streamed else await one.invoke(ASK)
-    assert [type(event) for event in got] == [RunStarted, TextDelta, RunFinished]
-    assert server.only(CALLS[api]).json["stream"] is streamed
-
-
-async def test_an_error_may_come_with_a_success(
-    server: ScriptedServer, client: OpenAIPlatform
-) -> None:
-    server.on(RESPONSES, Reply({"error": "Unexpected endpoint"}))
-    assert await client.invoke(ASK) == [RunFailed(message="Unexpected endpoint")]
-    assert server.calls == [RESPONSES]
-
-
-async def test_a_page_is_no_answer(server: ScriptedServer, one: OpenAIPlatform, api: Api) -> None:
-    server.on(CALLS[api], Reply(b"<html>", headers={"content-type": "text/html"}))
-    with pytest.raises(ContentTypeError):
-        await collected(one.stream(ASK))
-
-
-async def test_a_cut_stream_does_not_end_the_run(
-    server: ScriptedServer, one: OpenAIPlatform, api: Api
-) -> None:
-    server.on(CALLS[api], stream(HALVES[api], cut=True))
-    got = await until_broken(one.stream(ASK))
-    assert isinstance(got[-1], TextDelta)
-
-
-async def test_closing_a_stream_closes_the_connection(
-    server: ScriptedServer, one: OpenAIPlatform, api: Api
-) -> None:
-    server.on(CALLS[api], stream(HALVES[api], hang=True))
-    async with aclosing(one.stream(ASK)) as batches:
-        assert isinstance((await anext(batches))[-1], TextDelta)
-    await server.left.wait()
-
-
-async def test_an_error_in_the_stream(
-    server: ScriptedServer, one: OpenAIPlatform, api: Api
-) -> None:
-    error = {"error": {"message": "It broke.", "code": "server_error"}}
-    server.on(CALLS[api], stream(HALVES[api], error, b"data: [DONE]\n\n"))
-    got = await collected(one.stream(ASK))
-    assert got[-1] == RunFailed(message="It broke.", code="server_error")
-    assert not [event for event in got if isinstance(event, RunFinished)]
-
-
-@pytest.mark.parametrize(
-    ("reply", "kind", "message"),
-    [
-        pytest.param(
-            Reply({"error": {"message": "No key.", "code": "invalid_api_key"}}, status=401),
-            *(AuthenticationError, "No key"),
-            id="401",
-        ),
-        pytest.param(
-            Reply({"error": {"message": "Slow down."}}, status=429, headers={"retry-after": "7"}),
-            *(RateLimitError, "Slow down"),
-            id="429",
-        ),
-        pytest.param(
-            Reply(b"Internal Server Error", status=500, headers={"content-type": "text/plain"}),
-            *(ServerError, "500"),
-            id="500",
-        ),
-        pytest.param(
-            Reply(
-                b'data: {"error": "It broke."}\n\n',
-                status=500,
-                headers={"content-type": "text/event-stream"},
-            ),
-            *(ServerError, "It broke"),
-            id="500 as a stream",
-        ),
-    ],
-)
-async def test_errors_before_the_stream(
-    server: ScriptedServer,
-    one: OpenAIPlatform,
-    api: Api,
-    reply: Reply,
-    kind: type[PlatformError],
-    message: str,
-) -> None:
-    server.on(CALLS[api], reply)
-    with pytest.raises(kind, match=message) as caught:
-        await collected(one.stream(ASK))
-    assert caught.value.retry_after == (7 if kind is RateLimitError else None)
-    assert KEY not in str(caught.value)
-
-
-# --- lists --------------------------------------------------------------------------------------
-
-
-async def test_models_are_agents(server: ScriptedServer, client: OpenAIPlatform) -> None:
-    rows = [{"id": "a", "object": "model"}, {"id": "b", "description": "Brews."}, {"id": 3}, "c"]
-    server.on("GET /v1/models", Reply({"object": "list", "data": rows}))
-    assert await client.agents() == [
-        AgentInfo(id="a", raw={"id": "a", "object": "model"}),
-        AgentInfo(id="b", description="Brews.", raw={"id": "b", "description": "Brews."}),
-    ]
-
-
-async def test_a_server_may_list_nothing(server: ScriptedServer, client: OpenAIPlatform) -> None:
-    server.on("GET /v1/models", ABSENT)
-    server.on("GET /v1/agent/info", Reply({"name": "helper", "agent_api": "responses"}))
-    (agent,) = await client.agents()
-    assert (agent.id, agent.name) == ("helper", "helper")
-    server.on("GET /v1/models", Reply({"error": "no"}, status=401))
-    with pytest.raises(AuthenticationError):
-        await client.agents()
-
-
-async def test_what_the_protocol_lacks_is_refused(client: OpenAIPlatform) -> None:
-    found = client.capabilities
-    assert (found.remembers, found.history, found.output_schema) == (False, True, True)
-    assert (found.attach, found.cancel, found.list_runs, found.approvals) == (False,) * 4
-    for call in (client.cancel("r1"), client.status(["r1"])):
-        with pytest.raises(UnsupportedError):
-            await call
-    with pytest.raises(UnsupportedError):
-        client.attach("r1")
