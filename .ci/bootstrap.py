@@ -188,7 +188,7 @@ def pinned() -> dict[str, str]:
 
 def ensure_project() -> None:
     """Install the project itself, editable; what it depends on is there already."""
-    module = (ROOT / "agentnb" / "_support" / "installing.py").read_text("utf-8")
+    module = (ROOT / "agentnb" / "_support" / "__init__.py").read_text("utf-8")
     version = re.findall(r"^__version__.*", module, re.MULTILINE)
     made_from = [ROOT / "pyproject.toml", ROOT / "hatch_build.py"]
     with step("project", contents(made_from), *version) as is_due:

@@ -97,7 +97,7 @@ def test_a_build_without_bundle_and_sources_ends_with_one_clear_line(
 ) -> None:
     for name in ("LICENSE", "README.md", "hatch_build.py", "pyproject.toml"):
         (tmp_path / name).write_bytes((distributions.source / name).read_bytes())
-    module = tmp_path / "agentnb" / "_support" / "installing.py"
+    module = tmp_path / "agentnb" / "_support" / "__init__.py"
     module.parent.mkdir(parents=True)
     module.write_text('__version__ = "0"\n')
 
