@@ -19,6 +19,8 @@ export default defineConfig({
     // Or Node itself would load markdown-it, without the aliases.
     server: { deps: { inline: ["markdown-it"] } },
     restoreMocks: true,
+    // The largest inputs take a second; on a busy machine, ten times as long.
+    testTimeout: 30_000,
     unstubGlobals: true,
   },
 });

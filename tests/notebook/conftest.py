@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -87,7 +88,7 @@ class Kernel:
         *,
         attended: bool = True,
         interrupt_at: Callable[[str, dict[str, Any]], bool] | None = None,
-        timeout: float = 60,
+        timeout: float = 120,
     ) -> Cell:
         """Run a cell; ``interrupt_at`` sees every message and says when to interrupt."""
         sent = self.client.execute(code, allow_stdin=attended, stop_on_error=True)
@@ -98,7 +99,9 @@ class Kernel:
                 message = self.client.get_iopub_msg(timeout=1)
             except queue.Empty:
                 if time.monotonic() > end:
-                    pytest.fail(f"the cell hangs: {code}\n{messages[-5:]}\n{self._stacks()}")
+                    # Not in the message, which the summary of all failures repeats.
+                    sys.stdout.write(f"{messages[-5:]}\n{self._stacks()}\n")
+                    pytest.fail(f"the cell hangs: {code!r}")
                 continue
             kind, content = message["header"]["msg_type"], message["content"]
             messages.append((kind, content))
