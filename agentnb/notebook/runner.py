@@ -70,7 +70,9 @@ class CellRunner:
 
     async def run_async(self, line: str, body: str) -> None:
         """Run a cell on the kernel's loop; an interrupt cancels the run."""
-        _forget_failed_display(self._shell)
+        # ipykernel 7.4 resets the failure of an earlier display only before cells without await,
+        # and would report this cell as failed.
+        self._shell.run_cell("", store_history=False, silent=True)  # pyright: ignore[reportUnknownMemberType]
         with _brief_errors():
             options = parse_cell_line(line)
             if options.over is not None:
@@ -330,14 +332,6 @@ def show_as_one_line(error: AgentnbError) -> AgentnbError:
     """Make IPython show ``error`` as one line, shortened, instead of a traceback."""
     error.message = shortened(error.message, ERROR_TEXT)
     return _with_traceback_line(error, f"{type(error).__name__}: {error}")
-
-
-def _forget_failed_display(shell: InteractiveShell) -> None:
-    """Reset ipykernel 7.4's flag of a failed display.
-
-    It resets it only before cells without await, and would report this cell as failed.
-    """
-    setattr(shell, "_last_traceback_during_displayhook", False)  # noqa: B010 - not its type
 
 
 @contextmanager
