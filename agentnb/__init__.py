@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from agentnb.platforms.base import Media
     from agentnb.run.replay import replay
     from agentnb.run.run import Run
+    from agentnb.run.tools import tool
     from agentnb.store.prices import set_prices
     from agentnb.synchronization.sync import sync, sync_async
     from agentnb.tables.events import events
@@ -112,6 +113,7 @@ __all__ = [
     "sse",
     "sync",
     "sync_async",
+    "tool",
     "tool_calls",
     "unload_ipython_extension",
     "usage",
@@ -147,6 +149,7 @@ _MODULES = {
     "show": "agentnb.notebook.display",
     "sync": "agentnb.synchronization.sync",
     "sync_async": "agentnb.synchronization.sync",
+    "tool": "agentnb.run.tools",
     "tool_calls": "agentnb.tables.runs",
     "usage": "agentnb.tables.usage",
     "wait": "agentnb.monitoring.wait",

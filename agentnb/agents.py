@@ -18,8 +18,10 @@ from agentnb.config import AgentName, config, reject_key_as_name
 from agentnb.errors import ConfigError
 from agentnb.platforms._validation import joined
 from agentnb.platforms.base import Message, Platform, RunRequest
+from agentnb.platforms.base_platform import OfflinePlatform
 from agentnb.platforms.media import MediaLike
 from agentnb.run.agent_catalog import AgentCatalog
+from agentnb.run.client_tools import ToolPlatform
 from agentnb.run.clients import address_of, connect, resolve_agent
 from agentnb.run.executor import register_shutdown
 from agentnb.run.kept_conversation import send
@@ -31,6 +33,7 @@ from agentnb.run.request import (
 )
 from agentnb.run.run import Run
 from agentnb.run.stream import RunStream
+from agentnb.run.tools import as_tools
 from agentnb.store import recent as runs_so_far
 
 __all__ = ["Agent", "agent", "attach"]
@@ -87,6 +90,7 @@ class Agent(MapMixin, AgentCatalog):
         media: MediaLike | Sequence[MediaLike] = (),
         history: Sequence[Message] = (),
         followups: bool = False,
+        tools: Sequence[Any] = (),
         stream: bool = True,
         timeout: float | None = None,
         deadlines: Deadlines | None = None,
@@ -101,7 +105,9 @@ class Agent(MapMixin, AgentCatalog):
         them ``prompt`` may be empty where the platform supports that, see `MediaSupport`.
         ``history`` are the first messages of a new session, oldest first, each ``{"role": "user" |
         "assistant" | "system", "content": "..."}``.  ``followups`` requests suggestions for further
-        prompts, where the platform supports it.  ``stream=False`` requests the answer in one piece.
+        prompts, where the platform supports it.  ``tools`` are functions of this process that the
+        agent may call, where the platform supports that; each call waits for a decision, unless the
+        tool is trusted, see `agentnb.tool`.  ``stream=False`` requests the answer in one piece.
         ``params`` are specific to the platform and override the agent's defaults.
 
         ``timeout`` is how many seconds the run may take, with all its requests and delays; then it
@@ -119,6 +125,7 @@ class Agent(MapMixin, AgentCatalog):
             media=media,
             history=history,
             followups=followups,
+            tools=tools,
             stream=stream,
             timeout=timeout,
             deadlines=deadlines,
@@ -213,6 +220,7 @@ class Agent(MapMixin, AgentCatalog):
         media: MediaLike | Sequence[MediaLike] = (),
         history: Sequence[Message] = (),
         followups: bool = False,
+        tools: Sequence[Any] = (),
         stream: bool = True,
         timeout: float | None = None,
         deadlines: Deadlines | None = None,
@@ -224,6 +232,11 @@ class Agent(MapMixin, AgentCatalog):
 
         ``change_options`` may change its request options.
         """
+        params = {**self.params, **params}
+        functions, others = as_tools(tools or params.pop("tools", None) or ())
+        if others:
+            # Tools of the server, in the platform's own form.
+            params["tools"] = others
         platform = self.platform
         request = build_request(
             platform,
@@ -234,8 +247,11 @@ class Agent(MapMixin, AgentCatalog):
             media=media,
             history=history,
             followups=followups,
-            params={**self.params, **params},
+            tools=bool(functions),
+            params=params,
         )
+        if functions and not isinstance(platform, OfflinePlatform):
+            platform = ToolPlatform(platform, functions)
         request_options = options_for(self, deadlines, retries, timeout)
         if change_options and request_options:
             request_options = change_options(request_options)

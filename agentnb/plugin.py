@@ -55,6 +55,7 @@ from agentnb.platforms._wire import (
 from agentnb.platforms.base import (
     AgentInfo,
     Capabilities,
+    ClientToolCall,
     Media,
     MediaSupport,
     Message,
@@ -63,6 +64,8 @@ from agentnb.platforms.base import (
     RemoteRun,
     Resumes,
     RunRequest,
+    ToolRound,
+    ToolSpec,
 )
 from agentnb.platforms.base_decoder import BaseDecoder
 from agentnb.platforms.base_platform import BasePlatform
@@ -75,6 +78,7 @@ __all__ = [
     "BaseDecoder",
     "BasePlatform",
     "Capabilities",
+    "ClientToolCall",
     "ErrorDetails",
     "HttpCall",
     "HttpClient",
@@ -96,6 +100,8 @@ __all__ = [
     "RunRequest",
     "ServerSentEvent",
     "Text",
+    "ToolRound",
+    "ToolSpec",
     "as_text",
     "check_options",
     "check_params",

@@ -51,6 +51,7 @@ PUBLIC = [
     "sse",
     "sync",
     "sync_async",
+    "tool",
     "tool_calls",
     "unload_ipython_extension",
     "usage",

@@ -114,3 +114,9 @@ def _escape(char: str) -> str:
     if char.isprintable() or char in "\n\t\u00a0":
         return char
     return char.encode("unicode_escape").decode()
+
+
+def shortened(text: str, limit: int) -> str:
+    """Return ``text``, truncated to ``limit`` characters and a note on the rest."""
+    more = len(text) - limit
+    return text if more <= 0 else f"{text[:limit]}… ({more:,} more characters)"

@@ -25,6 +25,7 @@ from agentnb.batch.rows import Recipe, RowResult
 from agentnb.errors import ConfigError, HistoryError
 from agentnb.platforms.base import Media
 from agentnb.platforms.media import MediaLike, as_media
+from agentnb.run.tools import Tool
 from agentnb.store.map_rows import KeptRow, add_rows, is_name, new_name, read_rows
 
 # SQLite's application_id of our files: "agnm".
@@ -205,7 +206,7 @@ def _open(path: Path) -> sqlite3.Connection:
 def settings_digest(recipe: Recipe, options: Mapping[str, Any]) -> bytes:
     """Return a digest of the agent, its address and defaults, and the ``options`` of the map.
 
-    A Python function is identified by its name and source.
+    A Python function, also one that is a tool, is identified by its name and source.
     """
     params = {**recipe.params, **options}
     settings = {
@@ -215,7 +216,12 @@ def settings_digest(recipe: Recipe, options: Mapping[str, Any]) -> bytes:
         "settings": {name: value for name, value in params.items() if name not in _IGNORED},
         "function": None if recipe.function is None else _source(recipe.function),
     }
-    return _digest(json.dumps(settings, sort_keys=True, default=repr).encode())
+    return _digest(json.dumps(settings, sort_keys=True, default=_as_text).encode())
+
+
+def _as_text(value: object) -> str:
+    function = value.function if isinstance(value, Tool) else value
+    return _source(function) if callable(function) else repr(value)
 
 
 class RowKeys:

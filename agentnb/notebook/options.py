@@ -53,6 +53,7 @@ class CellOptions:
     format: str = "rich"
     params: dict[str, Any] = field(default_factory=dict[str, Any])
     output_type: str | None = None
+    tools: tuple[str, ...] = ()
     media: tuple[str, ...] = ()
     timeout: float | None = None
     over: str | None = None
@@ -135,6 +136,14 @@ def cell_parser() -> LineParser:
     add("-f", "--format", choices=FORMATS, default="rich", help="how the answer is shown")
     add("--param", metavar="K=V", action="append", default=[], help="a parameter of the platform")
     add("--output-type", metavar="NAME", help="a pydantic model or JSON schema for the answer")
+    add(
+        "--tool",
+        metavar="NAME",
+        action="append",
+        dest="tools",
+        default=[],
+        help="a function of the notebook that the agent may call",
+    )
     add("--media", metavar="PATH", action="append", default=[], help="attach a file or an address")
     add("--timeout", metavar="SECONDS", type=float, help="how long the run may take in all")
     add(
@@ -178,7 +187,7 @@ def parse_cell_line(line: str) -> CellOptions:
     if binding:
         found.output = binding[1]
     found.params = _params(found.param)
-    found.media = tuple(found.media)
+    found.media, found.tools = tuple(found.media), tuple(found.tools)
     names = [name for name in _MAP_OPTIONS if getattr(found, name) is not None]
     found.mapping = {name: getattr(found, name) for name in names}
     _check_over(found)
@@ -233,6 +242,8 @@ def _check_over(found: argparse.Namespace) -> None:
         return
     if found.session or found.new:
         raise RequestError("With --over each row begins a session of its own.")
+    if found.tools:
+        raise RequestError("--tool and --over do not go together: no one decides on the calls.")
     if found.background:
         raise RequestError(
             "--bg and --over do not go together.",

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 
+from agentnb._support.text import shortened
 from agentnb._support.tracebacks import hide_frames
 from agentnb.agents import Agent, agent
 from agentnb.config import AgentName, suggestion
@@ -22,7 +23,7 @@ from agentnb.notebook.template import expand
 from agentnb.notebook.variables import agent_variable, agent_variables
 from agentnb.run.agent_catalog import known_agents
 from agentnb.run.run import Run
-from agentnb.widgets.bounds import ERROR_TEXT, shortened
+from agentnb.widgets.bounds import ERROR_TEXT
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -170,11 +171,11 @@ class CellRunner:
     def _send(self, options: CellOptions, body: str) -> tuple[Run, Agent]:
         prompt = expand(body, self._evaluate).strip()
         chosen = self.agent(options)
-        output_type = self._named(options.output_type) if options.output_type else None
         run = chosen.start(
             prompt,
             session=options.session or (None if options.new else self._sessions.of(chosen)),
-            output_type=output_type,
+            output_type=self._output_type(options),
+            tools=[self._named("--tool", name) for name in options.tools],
             media=options.media,
             timeout=options.timeout,
             **options.params,
@@ -250,11 +251,10 @@ class CellRunner:
 
         data = evaluate_data(options.over or "", self._namespace)
         prompts = PromptTemplate(body, data, self._namespace)
-        output_type = self._named(options.output_type) if options.output_type else None
         settings = {
             **options.params,
             **options.mapping,
-            "output_type": output_type,
+            "output_type": self._output_type(options),
             "media": options.media,
             "timeout": options.timeout,
             "progress": not options.quiet,
@@ -321,11 +321,14 @@ class CellRunner:
     def _evaluate(self, source: str) -> Any:
         return eval(source, self._namespace)
 
-    def _named(self, name: str) -> Any:
+    def _output_type(self, options: CellOptions) -> Any:
+        return options.output_type and self._named("--output-type", options.output_type)
+
+    def _named(self, option: str, name: str) -> Any:
         try:
             return self._evaluate(name)
         except Exception as error:
-            raise RequestError(f"--output-type {name}: {type(error).__name__}: {error}.") from error
+            raise RequestError(f"{option} {name}: {type(error).__name__}: {error}.") from error
 
 
 def show_as_one_line(error: AgentnbError) -> AgentnbError:

@@ -21,6 +21,7 @@ from agentnb.event.types import Event
 __all__ = [
     "AgentInfo",
     "Capabilities",
+    "ClientToolCall",
     "Exchange",
     "Forgets",
     "KeepsEvents",
@@ -34,6 +35,8 @@ __all__ = [
     "RemoteRun",
     "Resumes",
     "RunRequest",
+    "ToolRound",
+    "ToolSpec",
     "make_printable",
 ]
 
@@ -75,6 +78,33 @@ class Message(TypedDict):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ToolSpec:
+    """A tool of the client that an agent may call; ``parameters`` is a JSON schema of an object."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientToolCall:
+    """A call of a client's tool that has ended; ``output`` is its result, or its error in words."""
+
+    call_id: str
+    name: str
+    arguments: str
+    output: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolRound:
+    """An answer that ended with calls of the client's tools: its text, and the calls."""
+
+    text: str
+    calls: Sequence[ClientToolCall]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
     """One prompt to one agent.
 
@@ -84,7 +114,9 @@ class RunRequest:
     request parameters, in snake_case or in the wire's spelling; a platform refuses unknown ones
     with `RequestError` before it sends anything.  ``output_schema`` is a JSON schema for
     the answer.  ``followups`` requests suggested questions, where `Capabilities.followups` is true;
-    elsewhere it has no effect.
+    elsewhere it has no effect.  ``tools`` are those of the client that the agent may call, where
+    `Capabilities.client_tools` is true: its calls end the response, and the next request of the
+    run has their results in ``tool_rounds``, which follow the prompt, oldest first.
     """
 
     agent: str
@@ -95,6 +127,8 @@ class RunRequest:
     output_schema: Mapping[str, Any] | None = None
     media: Sequence[Media] = ()
     followups: bool = False
+    tools: Sequence[ToolSpec] = ()
+    tool_rounds: Sequence[ToolRound] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +139,8 @@ class Capabilities:
     each request has the whole conversation as its ``history``.  ``history``: a new session can
     begin with the messages of an earlier one.  ``approvals``: a run that requested an approval can
     be decided, with `Platform.decide`, and attached to again, with `Platform.attach`.  ``media``:
-    the attachments it accepts, None for none.  ``followups``: it suggests further questions on
+    the attachments it accepts, None for none.  ``client_tools``: its agents may call tools of the
+    client, see `RunRequest.tools`.  ``followups``: it suggests further questions on
     request.  ``status_batch``: what the runs of one `Platform.status` request must have in common:
     nothing (``all``), their ``agent`` or their ``session``; None where each run takes its own
     request.  ``lists_sessions``: runs are listed for one session at a time.
@@ -126,6 +161,7 @@ class Capabilities:
     followups: bool = False
     history: bool = False
     approvals: bool = False
+    client_tools: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -130,6 +130,7 @@ class BasePlatform:
             "attachments": bool(request.media) and abilities.media is None,
             "JSON schema": request.output_schema is not None and not abilities.output_schema,
             "session": bool(request.session_id) and not abilities.sessions,
+            "tools of the client": bool(request.tools) and not abilities.client_tools,
         }
         for what, is_refused in refused.items():
             if is_refused:

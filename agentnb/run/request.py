@@ -50,9 +50,10 @@ def build_request(
     media: MediaLike | Sequence[MediaLike],
     history: Sequence[Message],
     followups: bool,
+    tools: bool,
     params: Mapping[str, Any],
 ) -> RunRequest:
-    """Return the request for the arguments of `Agent.start`.
+    """Return the request for the arguments of `Agent.start`; ``tools``: it has some of the client.
 
     Raises:
         RequestError: an argument is invalid.
@@ -73,6 +74,12 @@ def build_request(
             platform.name,
             "structured output",
             hint="Request JSON in the prompt, and read run.text.",
+        )
+    if tools and not abilities.client_tools:
+        raise unsupported(
+            platform.name,
+            "tools of the client",
+            hint="An agent of openai: takes them, and a Python function calls others itself.",
         )
     if media and (reason := media_refusal(platform)) is not None:
         raise UnsupportedError(reason)

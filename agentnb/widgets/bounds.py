@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from agentnb._support.text import shortened
 from agentnb.event.transcript import Passage, TextBuffer, ToolCall
 from agentnb.event.types import ApprovalRequested, approval_key
 
@@ -93,12 +94,6 @@ def bounded_head(head: dict[str, Any]) -> dict[str, Any]:
         for index, approval in enumerate(head["approvals"][:APPROVALS])
     ]
     return bounded
-
-
-def shortened(text: str, limit: int) -> str:
-    """Return ``text``, truncated to ``limit`` characters and a note on the rest."""
-    more = len(text) - limit
-    return text if more <= 0 else f"{text[:limit]}… ({more:,} more characters)"
 
 
 def _bounded_approval(approval: dict[str, Any], index: int) -> dict[str, Any]:

@@ -12,10 +12,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypedDict, cast
 
+from agentnb._support.text import shortened
 from agentnb.conversation import Attachment, Conversation, SessionInfo, Turn
 from agentnb.platforms.media import media_refusal
 from agentnb.platforms.names import attachment_name
-from agentnb.widgets.bounds import KEY_TEXT, NAME_TEXT, shortened
+from agentnb.widgets.bounds import KEY_TEXT, NAME_TEXT
 from agentnb.widgets.protocol import (
     Fields,
     Snapshot,

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from agentnb._support.text import shortened
 from agentnb.widgets.base import AgentWidget
-from agentnb.widgets.bounds import KEY_TEXT, NAME_TEXT, QUESTION_TEXT, shortened
+from agentnb.widgets.bounds import KEY_TEXT, NAME_TEXT, QUESTION_TEXT
 from agentnb.widgets.protocol import Fields, anything, jsonable, parse_message, text
 from agentnb.widgets.publisher import Publisher, Send
 from agentnb.widgets.run import RunPublisher

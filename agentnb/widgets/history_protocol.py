@@ -17,11 +17,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from agentnb._support.text import well_formed
+from agentnb._support.text import shortened, well_formed
 from agentnb.errors import RequestError
 from agentnb.store.record import RunRecord
 from agentnb.tables.pages import Page, PageQuery
-from agentnb.widgets.bounds import KEY_TEXT, NAME_TEXT, shortened
+from agentnb.widgets.bounds import KEY_TEXT, NAME_TEXT
 from agentnb.widgets.protocol import (
     Fields,
     Snapshot,

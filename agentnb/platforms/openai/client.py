@@ -62,7 +62,7 @@ class OpenAIPlatform(HttpPlatform):
     @property
     def capabilities(self) -> Capabilities:
         media = MediaSupport(max_bytes=MAX_MEDIA_BYTES, max_count=20)
-        return replace(super().capabilities, output_schema=True, media=media)
+        return replace(super().capabilities, output_schema=True, media=media, client_tools=True)
 
     async def stream(self, request: RunRequest) -> AsyncGenerator[list[Event], None]:
         """Start a run and yield its events.

@@ -9,7 +9,17 @@ from typing import Annotated, Any, Final, Literal
 from annotated_types import Ge
 
 from agentnb.errors import RequestError
-from agentnb.plugin import HttpOptions, Media, Number, Outbound, RunRequest, read_media, to_wire
+from agentnb.plugin import (
+    HttpOptions,
+    Media,
+    Number,
+    Outbound,
+    RunRequest,
+    ToolRound,
+    ToolSpec,
+    read_media,
+    to_wire,
+)
 
 Api = Literal["responses", "chat"]
 
@@ -126,7 +136,11 @@ def request_body(
         part = _responses_part if api == "responses" else _chat_part
         content += [part(each, platform) for each in attachments]
     messages.append({"role": "user", "content": content})
+    messages += (_responses_rounds if api == "responses" else _chat_rounds)(request.tool_rounds)
     common = {name: getattr(params, name) for name in CommonParams.model_fields}
+    if request.tools:
+        described = [_described(each, api) for each in request.tools]
+        common["tools"] = [*described, *(params.tools or ())]
     schema = _schema_format(request, params)
     effort = params.reasoning_effort
     if api == "responses":
@@ -154,6 +168,51 @@ def request_body(
     if reserved := sorted(_RESERVED.intersection(extra)):
         raise RequestError(f"{platform}: extra_body cannot have {', '.join(reserved)}.")
     return {**to_wire(body), **(to_wire(params).get("extra_body") or {})}
+
+
+def _described(tool: ToolSpec, api: Api) -> dict[str, Any]:
+    """Return a tool of the client as an API describes it."""
+    function = {
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": dict(tool.parameters),
+    }
+    if api == "responses":
+        # Without it a server makes all arguments required.
+        return {"type": "function", **function, "strict": False}
+    return {"type": "function", "function": function}
+
+
+def _responses_rounds(rounds: Sequence[ToolRound]) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = []
+    for each in rounds:
+        if each.text:
+            items.append({"role": "assistant", "content": each.text})
+        for call in each.calls:
+            given = {"call_id": call.call_id, "name": call.name, "arguments": call.arguments}
+            items.append({"type": "function_call", **given})
+        for call in each.calls:
+            result = {"call_id": call.call_id, "output": call.output}
+            items.append({"type": "function_call_output", **result})
+    return items
+
+
+def _chat_rounds(rounds: Sequence[ToolRound]) -> list[dict[str, Any]]:
+    messages: list[dict[str, Any]] = []
+    for each in rounds:
+        calls = [
+            {
+                "id": call.call_id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.arguments},
+            }
+            for call in each.calls
+        ]
+        messages.append({"role": "assistant", "content": each.text or None, "tool_calls": calls})
+        for call in each.calls:
+            result = {"tool_call_id": call.call_id, "content": call.output}
+            messages.append({"role": "tool", **result})
+    return messages
 
 
 def _schema_format(request: RunRequest, params: OpenAIParams) -> dict[str, Any] | None:

@@ -33,7 +33,10 @@ mlflow.tracing.disable()
 
 
 def prompt_of(request):
-    content = request.input[-1].content
+    last = request.input[-1]
+    if last.type == "function_call_output":
+        return f"the sum is {last.output}"
+    content = last.content
     if isinstance(content, str):
         return content
     return " ".join(part["type"] if isinstance(part, dict) else part.text for part in content)
@@ -58,6 +61,12 @@ async def answer_stream(request):
         yield done(call)
         yield done(r.create_function_call_output_item("c1", "3"))
         yield done(r.create_text_output_item("It is 3.", "m1"))
+        return
+    if prompt == "call mine":
+        assert request.tools[0].model_dump()["parameters"]["required"] == ["a", "b"]
+        yield done(r.create_text_output_item("I add. ", "m0"))
+        name = request.tools[0].name
+        yield done(r.create_function_call_item("f1", "c1", name, '{"a": 1, "b": 2}'))
         return
     if prompt == "count":
         roles = [message.role for message in request.input]
@@ -105,6 +114,9 @@ def tool(call_id, name, arguments):
     return {"id": call_id, "type": "function", "function": function, "index": 0}
 
 
+USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+
+
 class Provider(CustomLLM):
     async def acompletion(self, model, messages, **more):
         text = f"You said: {messages[-1]['content']}"
@@ -114,6 +126,14 @@ class Provider(CustomLLM):
         prompt = messages[-1]["content"]
         if prompt == "too often":
             raise litellm.RateLimitError("slow down", llm_provider="mine", model=model)
+        if messages[-1]["role"] == "tool":
+            call = messages[-2]["tool_calls"][0]["function"]
+            prompt = f"{call['name']} gave {prompt}"
+        if prompt == "call mine":
+            name = more["optional_params"]["tools"][0]["function"]["name"]
+            yield chunk(tool=tool("c1", name, '{"a": 1, "b": 2}'))
+            yield chunk(reason="tool_calls", usage=USAGE)
+            return
         if prompt == "count":
             prompt = " ".join(message["role"] for message in messages)
         for word in ["You ", "said: ", prompt]:
@@ -131,8 +151,7 @@ class Provider(CustomLLM):
             yield chunk(tool=tool("c1", "add", '{"a": 1,'))
             yield chunk(tool=tool(None, None, ' "b": 2}'))
         reasons = {"use a tool": "tool_calls", "at length": "length"}
-        usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
-        yield chunk(reason=reasons.get(prompt, "stop"), usage=usage)
+        yield chunk(reason=reasons.get(prompt, "stop"), usage=USAGE)
 
 
 provider = Provider()

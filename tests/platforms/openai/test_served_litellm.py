@@ -53,6 +53,19 @@ async def test_a_tool_of_the_client_is_called(agent: agentnb.Agent) -> None:
     assert (run.text, run.status) == ("You said: use a tool", "completed")
 
 
+async def test_a_function_of_this_process_is_a_tool(agent: agentnb.Agent) -> None:
+    def add(a: int, b: int) -> int:
+        """Add two numbers."""
+        return a + b
+
+    run = await agent.arun("call mine", tools=[agentnb.tool(add, trusted=True)])
+    assert (run.status, run.text) == ("completed", "You said: add gave 3")
+    assert [(each.name, each.result) for each in run.tool_calls] == [("add", "3")]
+    usage = run.usage or Usage()
+    assert (usage.input_tokens, usage.output_tokens, usage.total_tokens) == (6, 4, 10)
+    assert not [event for event in run.events if isinstance(event, RawEvent)]
+
+
 async def test_an_answer_that_is_cut_short_fails(agent: agentnb.Agent) -> None:
     run = await agent.arun("at length", check=False)
     assert (run.text, run.status) == ("You said: at length", "failed")

@@ -115,3 +115,17 @@ def test_the_agent_is_listed(agent: agentnb.Agent) -> None:
 async def test_a_run_cannot_be_attached_to(agent: agentnb.Agent) -> None:
     with pytest.raises(UnsupportedError, match="attach to a run"):
         agent.attach("resp_1")
+
+
+async def test_a_function_of_this_process_is_a_tool(agent: agentnb.Agent) -> None:
+    def add(a: int, b: int) -> int:
+        """Add two numbers."""
+        return a + b
+
+    run = await agent.arun("call mine", tools=[add])
+    assert (run.status, run.tool_calls[0].status) == ("paused", "running")
+    run = await run.approve_async()
+    await run
+    assert run.text == "I add. You said: the sum is 3"
+    assert [(each.name, each.result) for each in run.tool_calls] == [("add", "3")]
+    assert not [event for event in run.events if isinstance(event, RawEvent)]
