@@ -58,7 +58,7 @@ class Comparison:
     @property
     def runs(self) -> RunList[Run]:
         """The runs, in order; a run continued after a decision is replaced by its successor."""
-        return RunList(_latest(run) for run in self._started_runs)
+        return RunList(run.latest for run in self._started_runs)
 
     @property
     def done(self) -> bool:
@@ -245,12 +245,6 @@ class _Subscription:
     def _changed(self, run: Run) -> None:
         self._follow(run.successor)
         self._callback()
-
-
-def _latest(run: Run) -> Run:
-    while (successor := run.successor) is not None:
-        run = successor
-    return run
 
 
 def ask_all(

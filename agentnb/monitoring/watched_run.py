@@ -138,10 +138,7 @@ class LocalItem:
     @property
     def newest(self) -> Run:
         """The last of its successors, or itself."""
-        run = self.run
-        while run.successor is not None:
-            run = run.successor
-        return run
+        return self.run.latest
 
     def row(self) -> WatchedRun:
         # The key stays that of the first run.

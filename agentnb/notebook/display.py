@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, cast
 
 from IPython import display as ipython_display
 from IPython.core.getipython import get_ipython
 
+from agentnb._loop import submit
 from agentnb._support.fork import imported
 from agentnb.notebook.text import RunDisplay, TextDisplay
 from agentnb.render import to_html, to_text
 from agentnb.render.visible import visible
+from agentnb.run.approvals import ApprovalRef
 from agentnb.run.run import Run
 from agentnb.widgets.bounds import (
     NAME_TEXT,
@@ -36,6 +40,8 @@ if TYPE_CHECKING:
 # These are untyped in IPython.
 display: Callable[..., Any] = cast("Any", ipython_display).display
 update_display: Callable[..., Any] = cast("Any", ipython_display).update_display
+
+_log = logging.getLogger(__name__)
 
 Mode = Literal["widget", "static", "text", "none"]
 
@@ -171,9 +177,7 @@ def make_display(
         return _JsonDisplay(run)
     if mode == "widget":
         imported("agentnb.widgets.run")
-        from agentnb.widgets.run import RunWidget
-
-        return LiveDisplay(RunWidget(run), lambda: static_bundle(run))
+        return _LiveRunDisplay(run)
     return _StaticDisplay(run, updates=background)
 
 
@@ -231,6 +235,42 @@ class LiveDisplay(RunDisplay):
     def close(self) -> None:
         self._output.show(self._bundle())
         keep_alive(self._widget)
+
+
+class _LiveRunDisplay(LiveDisplay):
+    """The widget of a run, with buttons for its approvals."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._deciding: Future[Run] | None = None
+        super().__init__(self._make_widget(), lambda: static_bundle(self._run))
+
+    @property
+    def takes_decisions(self) -> bool:
+        return self._run.client.capabilities.approvals
+
+    def follow(self, successor: Run) -> None:
+        self._run = successor
+        self._widget.close()
+        self._widget = self._make_widget()
+        self.open()
+
+    def _make_widget(self) -> AgentWidget:
+        from agentnb.widgets.run import RunWidget
+
+        return RunWidget(self._run, decide=self._decide if self.takes_decisions else None)
+
+    def _decide(self, approval: ApprovalRef, approved: bool) -> None:
+        # A second click, or one after a decision by code, is refused by the run itself.
+        if self._deciding is None or self._deciding.done():
+            decide = self._run.approve_async if approved else self._run.deny_async
+            self._deciding = submit(decide(approval))
+            self._deciding.add_done_callback(_log_failure)
+
+
+def _log_failure(decision: Future[Run]) -> None:
+    if (error := decision.exception()) is not None:
+        _log.warning("A decision could not be sent", exc_info=error)
 
 
 def keep_alive(widget: AgentWidget) -> None:

@@ -85,10 +85,21 @@ class CellRunner:
                 self._in_background(cell)
                 return
             with self._following(cell):
-                while not cell.run.done:
-                    cell.view.tick()
-                    # Short, because a signal does not wake the loop.
-                    await asyncio.sleep(_TICK)
+                await self._until_final(cell)
+
+    async def _until_final(self, cell: _Cell) -> None:
+        """Wait for a run, and for the decisions that a user takes in its view."""
+        run = cell.run
+        while True:
+            if run.successor is not None:
+                run = run.successor
+                self._sessions.begin(cell.agent, run)
+                cell.view.follow(run)
+            elif run.done and not (cell.view.takes_decisions and run.status == "paused"):
+                return
+            cell.view.tick()
+            # Short, because a signal does not wake the loop.
+            await asyncio.sleep(_TICK)
 
     def run_blocking(self, line: str, body: str) -> None:
         """Run a cell on the calling thread; KeyboardInterrupt cancels the run."""
@@ -226,16 +237,16 @@ class CellRunner:
     @contextmanager
     def _following(self, cell: _Cell) -> Generator[None, None, None]:
         """Wait for a foreground run; raise if it did not complete."""
-        run = cell.run
         try:
             yield
         except (asyncio.CancelledError, KeyboardInterrupt):
-            self._stop(run)
+            self._stop(cell.run)
             raise _interrupted(_RUN_STOPPED) from None
         except BaseException:
-            self._stop(run)
+            self._stop(cell.run)
             raise
         finally:
+            run = cell.run.latest
             self._sessions.end(cell.agent, run)
             self._keep(run, cell.options)
             cell.view.close()
@@ -280,6 +291,7 @@ class CellRunner:
                     display(bundle, raw=True)
 
     def _stop(self, run: Run) -> None:
+        run = run.latest
         run.cancel()
         end = time.monotonic() + _STOP_TIMEOUT
         # Blocking, because the cell is being torn down and cannot await.

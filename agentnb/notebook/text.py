@@ -18,8 +18,14 @@ _MAX_LENGTH: Final = 200
 class RunDisplay:
     """A display of one run; this one displays nothing."""
 
+    #: Whether a user can decide here on approvals that the run waits for.
+    takes_decisions = False
+
     def open(self) -> None:
         """Display the start of the run."""
+
+    def follow(self, successor: Run) -> None:
+        """Display the run that continues this one after a decision."""
 
     def tick(self) -> None:
         """Display new events; called about twenty times a second by the waiting thread."""

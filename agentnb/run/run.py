@@ -283,6 +283,14 @@ class Run(BaseRun):
         """The run that continues this one after a decision, None where there is none."""
         return self._successor
 
+    @property
+    def latest(self) -> Run:
+        """The last of its successors, or itself."""
+        run = self
+        while (successor := run.successor) is not None:
+            run = successor
+        return run
+
     def approve(self, approval_id: ApprovalRef = None) -> Run:
         """Approve what the run waits for (blocks until that is sent); return its continuation.
 

@@ -163,7 +163,7 @@ class ChatPublisher(Publisher):
         publisher = RunPublisher(
             turn.run,
             send=self._send,
-            decide=decide if self._conversation.agent.platform.capabilities.approvals else None,
+            decide=decide if turn.run.client.capabilities.approvals else None,
             turn=turn.id,
         )
         self._runs[turn.id] = publisher

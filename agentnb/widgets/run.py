@@ -25,6 +25,8 @@ from agentnb.widgets.publisher import Publisher, Send
 
 _log = logging.getLogger(__name__)
 
+Decide = Callable[[ApprovalRequested | str | None, bool], None]
+
 # Seconds between two messages: 25 per second look smooth, and stay far below Jupyter's limits.
 INTERVAL: Final = 1 / 25
 
@@ -71,7 +73,7 @@ class RunPublisher(Publisher):
         *,
         send: Send,
         keep: Send | None = None,
-        decide: Callable[[ApprovalRequested | str | None, bool], None] | None = None,
+        decide: Decide | None = None,
         turn: str | None = None,
         title: str | None = None,
     ) -> None:
@@ -189,13 +191,14 @@ class RunWidget(AgentWidget):
 
     The trait ``snapshot`` holds the state when the widget is created, and finally the state at the
     run's end; changes in between are sent as messages.  Closing the widget does not stop the run.
+    ``decide`` is that of `RunPublisher`.
     """
 
-    def __init__(self, run: ObservableRun) -> None:
+    def __init__(self, run: ObservableRun, *, decide: Decide | None = None) -> None:
         def bundle() -> dict[str, str]:
             with run.lock:
                 view = run.view()
                 return {"text/plain": to_text(view), "text/html": to_html(view)}
 
-        publisher = RunPublisher(run, send=self._send_message, keep=self._keep)
+        publisher = RunPublisher(run, send=self._send_message, keep=self._keep, decide=decide)
         super().__init__("run", publisher, bundle=bundle)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from tests.notebook.conftest import Kernel
@@ -40,16 +43,57 @@ def tools(kernel: Kernel) -> Kernel:
     return kernel
 
 
-def test_a_call_waits_for_the_user_and_the_run_then_goes_on(tools: Kernel) -> None:
-    cell = tools.run("%%agent calling --tool add -o paused\nHow much?")
+def clicks(kernel: Kernel, *, approved: bool) -> Callable[[str, dict[str, Any]], bool]:
+    """Return a callback that decides as a page does once it receives a request."""
+    comms: set[str] = set()
+
+    def decide(kind: str, content: dict[str, Any]) -> bool:
+        if "calls add in this kernel" not in str(content) or content.get("comm_id") in comms:
+            return False
+        if kind in ("comm_open", "comm_msg"):
+            comms.add(content["comm_id"])
+            message = {"type": "decide", "approval_id": "call:c1", "approved": approved}
+            data = {"method": "custom", "content": message}
+            session = kernel.client.session
+            kernel.client.shell_channel.send(
+                session.msg("comm_msg", {"comm_id": content["comm_id"], "data": data})
+            )
+        return False
+
+    return decide
+
+
+@pytest.mark.parametrize("approved", [True, False])
+def test_a_call_is_decided_in_the_cell_which_then_goes_on(tools: Kernel, approved: bool) -> None:
+    cell = tools.run(
+        "%%agent calling --tool add -o answer\nHow much?",
+        interrupt_at=clicks(tools, approved=approved),
+    )
+    assert cell.ok, cell.reply
+    output = "42" if approved else "Error: The user denied this call."
+    final = cell.of("update_display_data")[-1]["data"]
+    assert f"It is {output}" in final["text/plain"]
+    assert tools.run("print(answer.status, answer.text, _ is answer)").stdout == (
+        f"completed It is {output} True\n"
+    )
+
+
+def test_stop_ends_a_cell_that_waits_for_a_decision(tools: Kernel) -> None:
+    cell = tools.run(
+        "%%agent calling --tool add -o stopped\nHow much?",
+        interrupt_at=lambda kind, content: "calls add in this kernel" in str(content),
+    )
+    assert cell.reply["ename"] == "KeyboardInterrupt"
+    assert tools.run("print(stopped.status)").stdout == "cancelled\n"
+
+
+def test_an_unattended_cell_leaves_the_decision_to_code(tools: Kernel) -> None:
+    cell = tools.run("%%agent calling --tool add -o paused\nHow much?", attended=False)
     assert cell.ok, cell.reply
     (shown,) = cell.of("display_data")
-    assert shown["data"]["text/plain"]
-    texts = str([*cell.of("display_data"), *cell.of("update_display_data")])
-    assert "calls add in this kernel" in texts
+    assert "calls add in this kernel" in shown["data"]["text/plain"]
     assert tools.run("print(paused.status, paused.text)").stdout == "paused \n"
-    done = tools.run("print(paused.approve().wait().text)")
-    assert done.stdout == "It is 42\n"
+    assert tools.run("print(paused.approve().wait().text)").stdout == "It is 42\n"
 
 
 @pytest.mark.parametrize("attended", [True, False])
