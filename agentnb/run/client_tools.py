@@ -229,7 +229,7 @@ class ToolPlatform(BasePlatform):
             # A decision names the run.
             state.run_id = f"run-{uuid4()}"
             events.append(RunStarted(run_id=state.run_id))
-        message = f"The agent calls {call.name} in this kernel."
+        message = f"The agent wants to call {call.name} in this kernel."
         return [
             *events,
             ApprovalRequested(

@@ -116,7 +116,7 @@ def _damage(frames: list[ServerSentEvent], choices: random.Random) -> None:
         case _:
             try:
                 data = json.loads(frame.data)
-            except ValueError:
+            except (ValueError, RecursionError):
                 return
             frames[at] = frame._replace(data=json.dumps(_changed(data, choices)))
 

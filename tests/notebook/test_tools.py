@@ -48,7 +48,7 @@ def clicks(kernel: Kernel, *, approved: bool) -> Callable[[str, dict[str, Any]],
     comms: set[str] = set()
 
     def decide(kind: str, content: dict[str, Any]) -> bool:
-        if "calls add in this kernel" not in str(content) or content.get("comm_id") in comms:
+        if "call add in this kernel" not in str(content) or content.get("comm_id") in comms:
             return False
         if kind in ("comm_open", "comm_msg"):
             comms.add(content["comm_id"])
@@ -81,7 +81,7 @@ def test_a_call_is_decided_in_the_cell_which_then_goes_on(tools: Kernel, approve
 def test_stop_ends_a_cell_that_waits_for_a_decision(tools: Kernel) -> None:
     cell = tools.run(
         "%%agent calling --tool add -o stopped\nHow much?",
-        interrupt_at=lambda kind, content: "calls add in this kernel" in str(content),
+        interrupt_at=lambda kind, content: "call add in this kernel" in str(content),
     )
     assert cell.reply["ename"] == "KeyboardInterrupt"
     assert tools.run("print(stopped.status)").stdout == "cancelled\n"
@@ -91,7 +91,7 @@ def test_an_unattended_cell_leaves_the_decision_to_code(tools: Kernel) -> None:
     cell = tools.run("%%agent calling --tool add -o paused\nHow much?", attended=False)
     assert cell.ok, cell.reply
     (shown,) = cell.of("display_data")
-    assert "calls add in this kernel" in shown["data"]["text/plain"]
+    assert "call add in this kernel" in shown["data"]["text/plain"]
     assert tools.run("print(paused.status, paused.text)").stdout == "paused \n"
     assert tools.run("print(paused.approve().wait().text)").stdout == "It is 42\n"
 

@@ -113,6 +113,10 @@ def test_what_is_no_event_is_reported() -> None:
     assert raw.problem == "ValueError: no end"
 
 
+def test_fuzzing_damages_a_stream_that_is_nested_too_deeply() -> None:
+    fuzz_decoder(Decoder, b"data: " + b"[" * 5_000 + b"\n\n", rounds=20)
+
+
 def test_fuzzing_finds_a_decoder_that_fails() -> None:
     recorded = b'data: {"type": "delta", "choices": ["a"]}\n\ndata: {"type": "done"}\n\n'
 

@@ -278,7 +278,7 @@ def test_approval_events_name_the_call() -> None:
     agent, _ = agent_of(call("add", '{"a": 1, "b": 2}'), ANSWER)
     run = agent.run("Go", tools=[add])
     (event,) = [event for event in run.events if isinstance(event, ApprovalRequested)]
-    assert event.message == "The agent calls add in this kernel."
+    assert event.message == "The agent wants to call add in this kernel."
 
 
 def test_a_run_without_an_id_can_be_decided() -> None:

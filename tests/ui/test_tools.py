@@ -21,7 +21,7 @@ def test_the_call_is_decided_in_the_cell(notebook: Opener, shot: Shot, button: s
     page.start(2)
     view = page.view(2)
     waits = view.get_by_role("list", name="Waiting for approval")
-    expect(waits).to_contain_text("calls add in this kernel")
+    expect(waits).to_contain_text("call add in this kernel")
     expect(waits).to_contain_text("22")
     assert page.prompt(2) == "[*]:"
     shot(page.output(2), f"tool-waits-{button.lower()}")

@@ -1,0 +1,202 @@
+"""A real server of AG-UI: agents of Pydantic AI behind its adapter."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.request import urlopen
+
+import bootstrap
+
+from tests.patience import looks
+from tests.ports import bound
+
+PYTHON: Final = bootstrap.VENDOR_ENVIRONMENTS / "fasta2a" / "bin" / "python"
+
+AGENT: Final = """
+import asyncio
+from pathlib import Path
+
+from ag_ui.core import CustomEvent, StateSnapshotEvent
+from pydantic_ai import Agent, DeferredToolRequests, ToolReturn
+from pydantic_ai.messages import BinaryContent, ModelRequest, ToolReturnPart, UserPromptPart
+from pydantic_ai.models.function import DeltaThinkingPart, DeltaToolCall, FunctionModel
+from pydantic_ai.models.test import TestModel
+from pydantic_ai.ui.ag_ui import AGUIAdapter
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+CALLS = {
+    "use a tool": ("add", '{"a": 1,', ' "b": 2}'),
+    "ask me": ("delete", '{"path":', ' "a.txt"}'),
+    "use my tool": ("open_page", '{"number":', ' 7}'),
+    "publish": ("publish", "{}"),
+    "use a broken tool": ("broken", "{}"),
+}
+
+
+def roles(messages):
+    for message in messages:
+        for part in message.parts:
+            is_request = isinstance(message, ModelRequest)
+            text = part.content if isinstance(part.content, str) else "parts"
+            yield f"{'user' if is_request else 'assistant'}={text}"
+
+
+def kinds(content):
+    for part in [content] if isinstance(content, str) else content:
+        if isinstance(part, BinaryContent):
+            yield f"{part.media_type}:{len(part.data)}"
+        else:
+            yield part if isinstance(part, str) else f"{type(part).__name__}:{part.url}"
+
+
+async def answer(messages, info):
+    last = messages[-1].parts[-1]
+    if isinstance(last, ToolReturnPart):
+        yield f"It is {last.content}."
+        return
+    assert isinstance(last, UserPromptPart)
+    prompt = last.content if isinstance(last.content, str) else " ".join(kinds(last.content))
+    if prompt in CALLS:
+        name, *fragments = CALLS[prompt]
+        if name == "add":
+            yield "I add them."
+        yield {1: DeltaToolCall(name=name, json_args=fragments[0], tool_call_id="c1")}
+        for fragment in fragments[1:]:
+            yield {1: DeltaToolCall(json_args=fragment)}
+        return
+    if prompt == "think":
+        yield {0: DeltaThinkingPart(content="Hm, ")}
+        yield {0: DeltaThinkingPart(content="tea.")}
+        yield "Tea."
+        return
+    if prompt == "count":
+        yield "|".join(roles(messages))
+        return
+    for word in ["You ", "said: ", prompt]:
+        yield word
+    if prompt == "break":
+        raise ValueError("the model broke")
+    if prompt.startswith("go on"):
+        try:
+            for number in range(1000):
+                yield f" {number}"
+                await asyncio.sleep(0.05)
+        finally:
+            Path(f"{prompt}.txt").write_text("ended")
+
+
+helper = Agent(FunctionModel(stream_function=answer), output_type=[str, DeferredToolRequests])
+tester = Agent(TestModel(custom_output_text="Tested."))
+
+
+@helper.tool_plain
+@tester.tool_plain
+def add(a: int, b: int) -> int:
+    return a + b
+
+
+@helper.tool_plain(requires_approval=True)
+def delete(path: str) -> str:
+    return "deleted"
+
+
+@helper.tool_plain
+def broken() -> str:
+    raise ValueError("the tool broke")
+
+
+@helper.tool_plain
+def publish() -> ToolReturn:
+    state = StateSnapshotEvent(snapshot={"step": 1})
+    return ToolReturn("published", metadata=[state, CustomEvent(name="note", value=2)])
+
+
+async def helped(request):
+    return await AGUIAdapter.dispatch_request(request, agent=helper, include_usage=True)
+
+
+async def tested(request):
+    return await AGUIAdapter.dispatch_request(request, agent=tester)
+
+
+async def early(request):
+    return await AGUIAdapter.dispatch_request(request, agent=helper, ag_ui_version="0.1.10")
+
+
+async def health(request):
+    return PlainTextResponse("up")
+
+
+app = Starlette(
+    routes=[
+        Route("/", helped, methods=["POST"]),
+        Route("/agents/tester", tested, methods=["POST"]),
+        Route("/early", early, methods=["POST"]),
+        Route("/health", health),
+    ]
+)
+"""
+
+
+@dataclass(frozen=True)
+class Served:
+    """A running server: its address, and the folder of its agent."""
+
+    url: str
+    folder: Path
+
+    def wait_until_ended(self, prompt: str) -> None:
+        """Wait until the endless answer to this prompt was closed."""
+        for _ in looks():
+            if (self.folder / f"{prompt}.txt").exists():
+                return
+            time.sleep(0.05)
+        raise AssertionError("the server goes on with a stream that was closed")
+
+
+@contextmanager
+def served_agents(folder: Path) -> Generator[Served, None, None]:
+    """Serve the agents until it is left."""
+    assert PYTHON.exists(), f"{PYTHON} is missing: run make test, which installs it"
+    (folder / "agent.py").write_text(AGENT)
+    free = bound()
+    port = free.getsockname()[1]
+    free.close()
+    keep = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+    log = folder / "log.txt"
+    command = [PYTHON, "-m", "uvicorn", "agent:app", "--host", "127.0.0.1", "--port", str(port)]
+    with log.open("wb") as sink:
+        server = subprocess.Popen(
+            command, cwd=folder, env={**keep, "HOME": str(folder)}, stdout=sink, stderr=sink
+        )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        _wait_until_up(f"{url}/health", server, log)
+        yield Served(url, folder)
+    finally:
+        server.terminate()
+        try:
+            server.wait(10)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+
+
+def _wait_until_up(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in looks(120):
+        try:
+            with urlopen(url, timeout=5):
+                return
+        except OSError:
+            assert server.poll() is None, log.read_text()
+            time.sleep(0.1)
+    raise AssertionError(f"the server did not start: {log.read_text()}")
