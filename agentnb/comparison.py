@@ -58,7 +58,7 @@ class Comparison:
     @property
     def runs(self) -> RunList[Run]:
         """The runs, in order; a run continued after a decision is replaced by its successor."""
-        return RunList(run.latest for run in self._started_runs)
+        return RunList(run.latest() for run in self._started_runs)
 
     @property
     def done(self) -> bool:

@@ -138,7 +138,7 @@ class LocalItem:
     @property
     def newest(self) -> Run:
         """The last of its successors, or itself."""
-        return self.run.latest
+        return self.run.latest()
 
     def row(self) -> WatchedRun:
         # The key stays that of the first run.

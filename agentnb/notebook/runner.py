@@ -246,7 +246,7 @@ class CellRunner:
             self._stop(cell.run)
             raise
         finally:
-            run = cell.run.latest
+            run = cell.run.latest()
             self._sessions.end(cell.agent, run)
             self._keep(run, cell.options)
             cell.view.close()
@@ -291,7 +291,7 @@ class CellRunner:
                     display(bundle, raw=True)
 
     def _stop(self, run: Run) -> None:
-        run = run.latest
+        run = run.latest()
         run.cancel()
         end = time.monotonic() + _STOP_TIMEOUT
         # Blocking, because the cell is being torn down and cannot await.

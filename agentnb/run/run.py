@@ -283,9 +283,8 @@ class Run(BaseRun):
         """The run that continues this one after a decision, None where there is none."""
         return self._successor
 
-    @property
     def latest(self) -> Run:
-        """The last of its successors, or itself."""
+        """Return the last of its successors, or itself."""
         run = self
         while (successor := run.successor) is not None:
             run = successor

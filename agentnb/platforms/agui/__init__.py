@@ -11,14 +11,14 @@ limits one event (16 MiB).
 Parameters of a run, in snake_case or as the protocol spells them: ``state`` (any JSON),
 ``context`` (a list of objects with ``description`` and ``value``), ``forwarded_props`` (any JSON),
 and ``tools``, which the agent may call and the application runs: objects with ``name``,
-``description`` and ``parameters``, a JSON schema.
+``description`` and ``parameters``, a JSON schema; or Python functions, see `agentnb.tool`.
 
 agentnb keeps the conversations, and sends the whole one with each request: prompts and answers,
 without tool calls.  No call cancels a run: closing the connection stops it.  A run cannot be
 attached to or resumed.  One that ends with an interrupt is ``paused`` and takes no decision; one
-that ends with a call of the application's tool is completed, and that call has no result and is in
-``pending_tool_call_ids`` of `RunFinished.details`.  State, steps, activities and custom events are
-kept as `RawEvent`.
+that ends with a call of an application's tool that is no Python function is completed, and that
+call has no result and is in ``pending_tool_call_ids`` of `RunFinished.details`.  State, steps,
+activities and custom events are kept as `RawEvent`.
 """
 
 from agentnb.platforms.agui.client import AGUIPlatform

@@ -45,7 +45,7 @@ class AGUIPlatform(HttpPlatform):
     @property
     def capabilities(self) -> Capabilities:
         media = MediaSupport(max_bytes=MAX_MEDIA_BYTES, max_count=20)
-        return replace(super().capabilities, media=media)
+        return replace(super().capabilities, media=media, client_tools=True)
 
     def error(self, status: int, data: Any) -> ErrorDetails:
         """Return the details of an unsuccessful response, which may be a validator's bare list."""

@@ -11,7 +11,15 @@ from uuid import NAMESPACE_OID, uuid4, uuid5
 
 from pydantic import Field
 
-from agentnb.plugin import HttpOptions, Media, Outbound, RunRequest, read_media, to_wire
+from agentnb.plugin import (
+    HttpOptions,
+    Media,
+    Outbound,
+    RunRequest,
+    ToolRound,
+    read_media,
+    to_wire,
+)
 
 MAX_MEDIA_BYTES: Final = 50 * 10**6
 _UNKNOWN: Final = "application/octet-stream"
@@ -58,6 +66,11 @@ def request_body(request: RunRequest, params: AGUIParams, *, version: str) -> di
     messages: list[dict[str, Any]] = [
         *map(dict, request.history),
         {"role": "user", "content": content},
+        *_round_messages(request.tool_rounds),
+    ]
+    described = [
+        {"name": tool.name, "description": tool.description, "parameters": dict(tool.parameters)}
+        for tool in request.tools
     ]
     for number, message in enumerate(messages):
         # The same in each turn: servers that keep the thread, too, know messages by their ids.
@@ -71,11 +84,30 @@ def request_body(request: RunRequest, params: AGUIParams, *, version: str) -> di
             protocolVersion=version or None,
             messages=messages,
             state={} if params.state is None else params.state,
-            tools=params.tools,
+            tools=[*described, *params.tools],
             context=params.context,
             forwardedProps={} if params.forwarded_props is None else params.forwarded_props,
         )
     )
+
+
+def _round_messages(rounds: Sequence[ToolRound]) -> list[dict[str, Any]]:
+    messages: list[dict[str, Any]] = []
+    for each in rounds:
+        calls = [
+            {
+                "id": call.call_id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.arguments},
+            }
+            for call in each.calls
+        ]
+        messages.append({"role": "assistant", "content": each.text or None, "toolCalls": calls})
+        messages += [
+            {"role": "tool", "toolCallId": call.call_id, "content": call.output}
+            for call in each.calls
+        ]
+    return messages
 
 
 def inline_media(media: Sequence[Media], *, platform: str) -> list[Media]:

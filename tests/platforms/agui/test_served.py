@@ -224,3 +224,17 @@ def test_a_session_of_another_process_goes_on(
 async def test_a_run_cannot_be_attached_to(agent: agentnb.Agent) -> None:
     with pytest.raises(UnsupportedError, match="attach to a run"):
         agent.attach("r1")
+
+
+@pytest.mark.anyio
+async def test_a_function_of_this_process_is_a_tool(agent: agentnb.Agent) -> None:
+    def open_page(number: int) -> str:
+        """Open a page."""
+        return f"page {number}"
+
+    run = await agent.arun("use my tool", tools=[open_page])
+    assert run.status == "paused"
+    run = await run.approve_async()
+    await run
+    assert (run.status, run.text) == ("completed", "It is page 7.")
+    assert [(each.name, each.result) for each in run.tool_calls] == [("open_page", "page 7")]
