@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,17 @@ def leave_the_store() -> None:
     """Write what is due to the store of runs, and close it, where a test opened it."""
     if (history := sys.modules.get("agentnb.history")) is not None:
         history.use("off")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _default_history() -> Iterator[None]:
+    """Go back to the default store after a module that used another one, or none."""
+    yield
+    if (history := sys.modules.get("agentnb.history")) is None:
+        return
+    path = history.path
+    if path is None or not Path(str(path)).is_relative_to(Path.home()):
+        history.use(None)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -217,7 +217,7 @@ def test_a_session_of_another_process_goes_on(
         run = agent.run("count", session=first.stdout.strip())
         assert run.text == "user=tea?|assistant=You said: tea?|user=count"
     finally:
-        agentnb.history.use("off")
+        agentnb.history.use(None)
 
 
 @pytest.mark.anyio

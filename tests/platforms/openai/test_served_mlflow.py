@@ -105,7 +105,7 @@ def test_a_session_of_another_process_goes_on(
         run = agent.run("count", session=first.stdout.strip())
         assert run.text == "user assistant user"
     finally:
-        agentnb.history.use("off")
+        agentnb.history.use(None)
 
 
 def test_the_agent_is_listed(agent: agentnb.Agent) -> None:
