@@ -32,6 +32,7 @@ PEERS = ROOT / "build" / "peers"
 # Published packages of platforms' vendors that tests run as they are. Their requirements exclude
 # each other's and this project's, so each has an environment of its own.
 VENDORS = {
+    "a2a": "a2a-sdk[http-server]==1.3.0\nuvicorn",
     "fasta2a": "fasta2a==2.1.1\npydantic-ai-slim[ag-ui]==2.68.0\nuvicorn",
     "litellm": "litellm[proxy]==1.108.7",
     "mlflow": "mlflow-skinny==3.17.2\nfastapi\nhttpx\nnumpy\npandas\nuvicorn",

@@ -68,7 +68,7 @@ from agentnb.platforms.base import (
     ToolSpec,
 )
 from agentnb.platforms.base_decoder import BaseDecoder
-from agentnb.platforms.base_platform import BasePlatform
+from agentnb.platforms.base_platform import BasePlatform, Recent
 from agentnb.platforms.http_platform import HttpCall, HttpOptions, HttpPlatform, key_header
 from agentnb.platforms.media import read_media
 from agentnb.sse import ServerSentEvent
@@ -95,6 +95,7 @@ __all__ = [
     "Outbound",
     "Platform",
     "PlatformSettings",
+    "Recent",
     "RemoteRun",
     "Resumes",
     "RunRequest",

@@ -33,6 +33,7 @@ BUILTIN: Final[dict[str, str]] = {
 
 #: Open protocols, whose servers are the user's own: each has an address in its settings.
 PROTOCOLS: Final[dict[str, str]] = {
+    "a2a": "agentnb.platforms.a2a:A2APlatform",
     "agui": "agentnb.platforms.agui:AGUIPlatform",
     "openai": "agentnb.platforms.openai:OpenAIPlatform",
     "sse": "agentnb.platforms.sse:SSEPlatform",
