@@ -139,7 +139,7 @@ async def test_parameters(server: ScriptedServer, client: AGUIPlatform, spelling
         ({"threadId": "t"}, "no parameter 'threadId'"),
         ({"state": object()}, "no JSON form"),
     ],
-    ids=str,
+    ids=["contexts", "tools", "context", "threadId", "state"],
 )
 async def test_wrong_parameters_are_refused_before_anything_is_sent(
     server: ScriptedServer, client: AGUIPlatform, params: dict[str, Any], reason: str
