@@ -23,8 +23,9 @@ _PAGE = {"page_config_data": {"buildAvailable": False, "buildCheck": False}}
 _LEAVE_S = 5.0
 _LOOK_S = 0.05
 _STOP_S = 20
-# Should the tests be killed, nobody is left to end the server but itself.
-_ABANDONED_S = 300
+# After so many seconds without kernels or requests it ends by itself, should its tests have been
+# killed; longer than other tests of the process may take between two that use it.
+_ABANDONED_S = 3600
 
 # Nothing here may ask the network for news, or save a notebook at a moment that a test didn't pick.
 _SETTINGS = {
