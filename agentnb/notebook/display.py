@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import threading
 import time
 import uuid
@@ -19,7 +18,7 @@ from agentnb._loop import submit
 from agentnb._support.fork import imported
 from agentnb.notebook.text import RunDisplay, TextDisplay
 from agentnb.render import to_html, to_text
-from agentnb.render.visible import visible
+from agentnb.render.visible import one_line, visible
 from agentnb.run.approvals import ApprovalRef
 from agentnb.run.run import Run
 from agentnb.widgets.bounds import (
@@ -36,12 +35,11 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from agentnb.widgets.base import AgentWidget
+    from agentnb.widgets.run import RunWidget
 
 # These are untyped in IPython.
 display: Callable[..., Any] = cast("Any", ipython_display).display
 update_display: Callable[..., Any] = cast("Any", ipython_display).update_display
-
-_log = logging.getLogger(__name__)
 
 Mode = Literal["widget", "static", "text", "none"]
 
@@ -243,7 +241,8 @@ class _LiveRunDisplay(LiveDisplay):
     def __init__(self, run: Run) -> None:
         self._run = run
         self._deciding: Future[Run] | None = None
-        super().__init__(self._make_widget(), lambda: static_bundle(self._run))
+        self._live = self._make_widget()
+        super().__init__(self._live, lambda: static_bundle(self._run))
 
     @property
     def takes_decisions(self) -> bool:
@@ -252,10 +251,10 @@ class _LiveRunDisplay(LiveDisplay):
     def follow(self, successor: Run) -> None:
         self._run = successor
         self._widget.close()
-        self._widget = self._make_widget()
+        self._widget = self._live = self._make_widget()
         self.open()
 
-    def _make_widget(self) -> AgentWidget:
+    def _make_widget(self) -> RunWidget:
         from agentnb.widgets.run import RunWidget
 
         return RunWidget(self._run, decide=self._decide if self.takes_decisions else None)
@@ -265,12 +264,13 @@ class _LiveRunDisplay(LiveDisplay):
         if self._deciding is None or self._deciding.done():
             decide = self._run.approve_async if approved else self._run.deny_async
             self._deciding = submit(decide(approval))
-            self._deciding.add_done_callback(_log_failure)
+            self._deciding.add_done_callback(self._warn)
 
-
-def _log_failure(decision: Future[Run]) -> None:
-    if (error := decision.exception()) is not None:
-        _log.warning("A decision could not be sent", exc_info=error)
+    def _warn(self, decision: Future[Run]) -> None:
+        error = decision.exception()
+        # Unless it was decided elsewhere meanwhile, by another view or by code.
+        if error is not None and self._run.status == "paused" and self._run.successor is None:
+            self._live.warn(f"The decision could not be sent: {one_line(str(error))}")
 
 
 def keep_alive(widget: AgentWidget) -> None:

@@ -16,7 +16,9 @@ from agentnb.event.types import (
     RunFailed,
     RunFinished,
     RunStarted,
+    ToolCallDelta,
     ToolCallFinished,
+    ToolCallStarted,
     Usage,
     UsageReported,
 )
@@ -48,6 +50,9 @@ class _State:
     text: str = ""
     calls: list[ToolCall] = field(default_factory=list[ToolCall])
     results: list[ClientToolCall] = field(default_factory=list[ClientToolCall])
+    #: The ids of the calls of earlier rounds, and those of this round that are new ones instead.
+    earlier_ids: set[str] = field(default_factory=set[str])
+    new_ids: dict[str, str] = field(default_factory=dict[str, str])
     #: The decision about the next call: None before it.
     decision: bool | None = None
     #: The usage of the rounds before this one, and that of all.
@@ -61,7 +66,14 @@ class _State:
 
     @property
     def approval_id(self) -> str | None:
-        return None if self.next_call is None else f"call:{self.next_call.call_id}"
+        return None if self.next_call is None else f"call:{self.unique_id(self.next_call.call_id)}"
+
+    def unique_id(self, call_id: str) -> str:
+        """Return the id of a call in the whole run: a server may number those of each response."""
+        if call_id in self.earlier_ids:
+            number = len(self.request.tool_rounds) + 1
+            return self.new_ids.setdefault(call_id, f"{call_id} ({number})")
+        return call_id
 
 
 class ToolPlatform(BasePlatform):
@@ -192,6 +204,8 @@ class ToolPlatform(BasePlatform):
             case UsageReported():
                 state.usage = _sum(state.earlier, event.usage)
                 return [UsageReported(usage=state.usage, model=event.model)]
+            case ToolCallStarted() | ToolCallDelta() | ToolCallFinished():
+                return [replace(event, call_id=state.unique_id(event.call_id))]
             case _:
                 pass
         return [event]
@@ -200,6 +214,8 @@ class ToolPlatform(BasePlatform):
         answered = ToolRound(text=state.text, calls=tuple(state.results))
         rounds = (*state.request.tool_rounds, answered)
         state.request = replace(state.request, tool_rounds=rounds)
+        state.earlier_ids |= {call.call_id for call in state.calls} | {*state.new_ids.values()}
+        state.new_ids.clear()
         state.calls, state.results, state.earlier = [], [], state.usage
 
     # --- calls ------------------------------------------------------------------------------------
@@ -208,13 +224,13 @@ class ToolPlatform(BasePlatform):
         self, state: _State, tool: Tool | None, call: ToolCall, *, denied: bool
     ) -> ToolCallFinished:
         arguments = str(call.arguments_text)
+        call_id = state.unique_id(call.call_id)
         if tool is None:
-            error = f"There is no tool {call.name}."
-            end = ToolCallFinished(call_id=call.call_id, error=error)
+            end = ToolCallFinished(call_id=call_id, error=f"There is no tool {call.name}.")
         elif denied:
-            end = ToolCallFinished(call_id=call.call_id, error=_DENIED)
+            end = ToolCallFinished(call_id=call_id, error=_DENIED)
         else:
-            end = await tool.call(call.call_id, arguments)
+            end = await tool.call(call_id, arguments)
         output = end.result or "" if end.error is None else f"Error: {end.error}"
         state.results.append(
             ClientToolCall(

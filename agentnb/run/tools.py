@@ -89,13 +89,14 @@ class Tool:
 
         A function that is not async runs in a thread of its own, which continues after a timeout.
         """
+        limit = asyncio.timeout(self.timeout)
         try:
-            async with asyncio.timeout(self.timeout):
+            async with limit:
                 result = await self._result(_named(arguments))
-        except TimeoutError:
-            error = f"The tool took longer than {self.timeout:g} s."
         except Exception as raised:
             error = shortened(_description(raised), _MAX_ERROR)
+            if isinstance(raised, TimeoutError) and limit.expired():
+                error = f"The tool took longer than {self.timeout:g} s."
         else:
             return _finished(call_id, result)
         return ToolCallFinished(call_id=call_id, error=error)
@@ -128,7 +129,7 @@ def tool(
     Its type hints become the JSON schema of the arguments, and its docstring the ``description``.
     Each call waits for a decision (`Run.approve`, `Run.deny`) unless the tool is ``trusted``.  A
     call that takes longer than ``timeout`` seconds fails; a function that is not async then
-    continues in its thread.
+    continues in its thread.  An async one shares agentnb's event loop and must not block it.
 
     Raises:
         RequestError: the function has no name, or ``timeout`` is no number of seconds.

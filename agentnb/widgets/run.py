@@ -82,6 +82,7 @@ class RunPublisher(Publisher):
         self._decide = decide
         self._turn = turn
         self._title = title
+        self._warning: str | None = None
         self._cursor = Cursor()
         self._has_kept = False
 
@@ -91,6 +92,11 @@ class RunPublisher(Publisher):
             self._has_kept = view.duration is not None
             # Without a pending retry, since this state is saved with the notebook.
             return {"seq": self._seq, "run": self._cursor.snapshot(view)}
+
+    def warn(self, text: str) -> None:
+        """Display a line above the run."""
+        self._warning = text
+        self.flush()
 
     def snapshot(self) -> Snapshot:
         """Return the current state, to be sent by the caller; also once closed.
@@ -160,6 +166,8 @@ class RunPublisher(Publisher):
         view = self.run.view()
         if self._title is not None:
             view = replace(view, title=self._title)
+        if self._warning is not None:
+            view = replace(view, notice=self._warning)
         return view if self._decide is None else replace(view, can_decide=True)
 
     def _wrapped(self, message: dict[str, Any]) -> dict[str, Any]:
@@ -202,3 +210,8 @@ class RunWidget(AgentWidget):
 
         publisher = RunPublisher(run, send=self._send_message, keep=self._keep, decide=decide)
         super().__init__("run", publisher, bundle=bundle)
+        self._run_publisher = publisher
+
+    def warn(self, text: str) -> None:
+        """Display a line above the run."""
+        self._run_publisher.warn(text)

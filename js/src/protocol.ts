@@ -103,7 +103,7 @@ export interface RunState {
   /** The platform's own figure; missing in what earlier versions saved. */
   platform_duration?: number | null;
   notice: string | null;
-  /** Whether this view may decide approvals; false in a cell. */
+  /** Whether this view may decide approvals. */
   can_decide: boolean;
 }
 

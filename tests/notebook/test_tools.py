@@ -12,7 +12,7 @@ from tests.notebook.conftest import Kernel
 SETUP = """
 from dataclasses import replace
 from agentnb.agents import Agent
-from agentnb.event import RunFinished, RunStarted, TextDelta, ToolCallStarted
+from agentnb.event import ApprovalRequested, RunFinished, RunStarted, TextDelta, ToolCallStarted
 from agentnb.plugin import BasePlatform
 
 class Calling(BasePlatform):
@@ -33,7 +33,16 @@ def add(a: int, b: int) -> int:
     "Add two numbers."
     return a + b
 
+class Unreachable(Calling):
+    async def decide(self, run_id, approval_id, **more):
+        raise agentnb.RequestError("The server is away.")
+
+    async def stream(self, request):
+        message = "May I call add in this kernel?"
+        yield [RunStarted(run_id="r1"), ApprovalRequested(approval_id="call:c1", message=message)]
+
 calling = Agent(Calling("calling"), "adder")
+unreachable = Agent(Unreachable("unreachable"), "adder")
 """
 
 
@@ -76,6 +85,22 @@ def test_a_call_is_decided_in_the_cell_which_then_goes_on(tools: Kernel, approve
     assert tools.run("print(answer.status, answer.text, _ is answer)").stdout == (
         f"completed It is {output} True\n"
     )
+
+
+def test_a_decision_that_cannot_be_sent_is_reported_and_the_cell_waits(tools: Kernel) -> None:
+    click = clicks(tools, approved=True)
+    reported: list[str] = []
+
+    def decide(kind: str, content: dict[str, Any]) -> bool:
+        click(kind, content)
+        if "The decision could not be sent: The server is away." in str(content):
+            reported.append(kind)
+        return bool(reported)
+
+    cell = tools.run("%%agent unreachable -o waits\nGo.", interrupt_at=decide)
+    assert reported[0] == "comm_msg"
+    assert cell.reply["ename"] == "KeyboardInterrupt"
+    assert tools.run("print(waits.status)").stdout == "cancelled\n"
 
 
 def test_stop_ends_a_cell_that_waits_for_a_decision(tools: Kernel) -> None:

@@ -310,3 +310,21 @@ def test_a_table_of_prompts_may_use_trusted_tools() -> None:
     table = agent.map(["one", "two"], tools=[TRUSTED])
     assert table.status.tolist() == ["completed", "completed"]
     assert table.answer.tolist() == ["Let me see. It is done."] * 2
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_calls_of_later_rounds_may_have_the_ids_of_earlier_ones(trusted: bool) -> None:
+    first, second = call("add", '{"a": 1, "b": 1}'), call("add", '{"a": 2, "b": 2}')
+    agent, platform = agent_of(first, second, ANSWER)
+    run = agent.run("Go", tools=[agentnb.tool(add, trusted=trusted)])
+    for _ in range(0 if trusted else 2):
+        assert run.status == "paused"
+        run = run.approve().wait()
+    assert run.status == "completed"
+    assert [(each.arguments, each.result) for each in run.tool_calls] == [
+        ('{"a": 1, "b": 1}', "2"),
+        ('{"a": 2, "b": 2}', "4"),
+    ]
+    # The server receives its own ids.
+    rounds = platform.requests[-1].tool_rounds
+    assert [[each.call_id for each in answered.calls] for answered in rounds] == [["c1"], ["c1"]]

@@ -61,6 +61,10 @@ async def test_a_call(function: Callable[..., Any], arguments: str, result: str 
     assert result is None or end.result == result
 
 
+def waiting() -> None:
+    raise TimeoutError("the database did not answer")
+
+
 def broken() -> None:
     raise ValueError("no such day")
 
@@ -74,6 +78,7 @@ def broken() -> None:
         (price, "[1]", "the arguments are no JSON object"),
         (price, '{"ticker": ', "JSONDecodeError: "),
         (broken, "{}", "ValueError: no such day"),
+        (waiting, "{}", "TimeoutError: the database did not answer"),
     ],
 )
 async def test_a_call_that_fails(function: Callable[..., Any], arguments: str, error: str) -> None:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.request import urlopen
 
 import bootstrap
 
 from tests.patience import looks
-from tests.ports import bound
+from tests.platforms.served import running
 
 REFERENCE: Final = """
 import asyncio
@@ -162,42 +159,8 @@ class Served:
 def served(folder: Path, vendor: str) -> Generator[Served, None, None]:
     """Serve the agents of "a2a" or "fasta2a", until it is left."""
     python = bootstrap.VENDOR_ENVIRONMENTS / vendor / "bin" / "python"
-    assert python.exists(), f"{python} is missing: run make test, which installs it"
     (folder / "agent.py").write_text({"a2a": REFERENCE, "fasta2a": FAST}[vendor])
     health = {"a2a": "/1.0/.well-known/agent-card.json", "fasta2a": "/docs"}[vendor]
-    free = bound()
-    port = str(free.getsockname()[1])
-    free.close()
-    keep = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
-    log = folder / "log.txt"
-    command = [python, "-m", "uvicorn", "agent:app", "--host", "127.0.0.1", "--port", port]
-    with log.open("wb") as sink:
-        server = subprocess.Popen(
-            command,
-            cwd=folder,
-            env={**keep, "HOME": str(folder), "PORT": port},
-            stdout=sink,
-            stderr=sink,
-        )
-    try:
-        url = f"http://127.0.0.1:{port}"
-        _wait_until_up(url + health, server, log)
+    command = [python, "-m", "uvicorn", "agent:app", "--host", "127.0.0.1", "--port", "{port}"]
+    with running(folder, command, health, {"PORT": "{port}"}) as url:
         yield Served(url, folder)
-    finally:
-        server.terminate()
-        try:
-            server.wait(10)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
-
-
-def _wait_until_up(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in looks(120):
-        try:
-            with urlopen(url, timeout=5):
-                return
-        except OSError:
-            assert server.poll() is None, log.read_text()
-            time.sleep(0.1)
-    raise AssertionError(f"the server did not start: {log.read_text()}")

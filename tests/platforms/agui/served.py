@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.request import urlopen
 
 import bootstrap
 
 from tests.patience import looks
-from tests.ports import bound
+from tests.platforms.served import running
 
 PYTHON: Final = bootstrap.VENDOR_ENVIRONMENTS / "fasta2a" / "bin" / "python"
 
@@ -166,37 +163,7 @@ class Served:
 @contextmanager
 def served_agents(folder: Path) -> Generator[Served, None, None]:
     """Serve the agents until it is left."""
-    assert PYTHON.exists(), f"{PYTHON} is missing: run make test, which installs it"
     (folder / "agent.py").write_text(AGENT)
-    free = bound()
-    port = free.getsockname()[1]
-    free.close()
-    keep = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
-    log = folder / "log.txt"
-    command = [PYTHON, "-m", "uvicorn", "agent:app", "--host", "127.0.0.1", "--port", str(port)]
-    with log.open("wb") as sink:
-        server = subprocess.Popen(
-            command, cwd=folder, env={**keep, "HOME": str(folder)}, stdout=sink, stderr=sink
-        )
-    try:
-        url = f"http://127.0.0.1:{port}"
-        _wait_until_up(f"{url}/health", server, log)
+    command = [PYTHON, "-m", "uvicorn", "agent:app", "--host", "127.0.0.1", "--port", "{port}"]
+    with running(folder, command, "/health") as url:
         yield Served(url, folder)
-    finally:
-        server.terminate()
-        try:
-            server.wait(10)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
-
-
-def _wait_until_up(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in looks(120):
-        try:
-            with urlopen(url, timeout=5):
-                return
-        except OSError:
-            assert server.poll() is None, log.read_text()
-            time.sleep(0.1)
-    raise AssertionError(f"the server did not start: {log.read_text()}")

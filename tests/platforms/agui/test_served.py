@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +14,7 @@ from agentnb.event import RawEvent, TextDelta, Usage
 from agentnb.testing import PlatformContract
 from tests.patience import PAUSE, looks
 from tests.platforms.agui.served import Served, served_agents
+from tests.platforms.served import first_turn
 
 pytestmark = [pytest.mark.slow]
 
@@ -196,25 +195,14 @@ async def test_a_session_goes_on(agent: agentnb.Agent) -> None:
     assert third.text.endswith(f"|assistant={second.text}|user=count")
 
 
-FIRST_TURN = """
-import sys, agentnb
-agentnb.history.use(sys.argv[2])
-run = agentnb.agent("agui:helper", base_url=sys.argv[1]).run("tea?")
-print(run.session_id)
-agentnb.history.use("off")
-"""
-
-
 def test_a_session_of_another_process_goes_on(
     served: Served, agent: agentnb.Agent, tmp_path: Path
 ) -> None:
     file = tmp_path / "history.sqlite"
-    command = [sys.executable, "-c", FIRST_TURN, served.url, str(file)]
-    first = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert first.returncode == 0, first.stderr
+    session = first_turn("agui:helper", served.url, file)
     agentnb.history.use(file)
     try:
-        run = agent.run("count", session=first.stdout.strip())
+        run = agent.run("count", session=session)
         assert run.text == "user=tea?|assistant=You said: tea?|user=count"
     finally:
         agentnb.history.use(None)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-import subprocess
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.request import urlopen
 
 import bootstrap
 
 from tests.patience import looks
-from tests.ports import bound
+from tests.platforms.served import running
 
 MLFLOW: Final = bootstrap.VENDOR_ENVIRONMENTS / "mlflow" / "bin" / "python"
 LITELLM: Final = bootstrap.VENDOR_ENVIRONMENTS / "litellm" / "bin" / "litellm"
@@ -191,7 +188,9 @@ class Served:
 def served_mlflow(folder: Path) -> Generator[Served, None, None]:
     """Serve an agent by MLflow's agent server, until it is left."""
     (folder / "agent.py").write_text(AGENT)
-    with _running(folder, [MLFLOW, "-m", "uvicorn", "agent:app"], "/health") as url:
+    with running(
+        folder, [MLFLOW, "-m", "uvicorn", "agent:app", "--port", "{port}"], "/health"
+    ) as url:
         yield Served(url, folder)
 
 
@@ -203,48 +202,6 @@ def served_litellm(folder: Path) -> Generator[Served, None, None]:
     key = f"sk-{secrets.token_hex(32)}"
     # Without the second one it fetches prices from the internet.
     more = {"LITELLM_MASTER_KEY": key, "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
-    command = [LITELLM, "--host", "127.0.0.1", "--config", "config.yaml"]
-    with _running(folder, command, "/health/liveliness", more) as url:
+    command = [LITELLM, "--host", "127.0.0.1", "--config", "config.yaml", "--port", "{port}"]
+    with running(folder, command, "/health/liveliness", more) as url:
         yield Served(f"{url}/v1", folder, key)
-
-
-@contextmanager
-def _running(
-    folder: Path, command: list[Path | str], health: str, more: dict[str, str] | None = None
-) -> Generator[str, None, None]:
-    assert Path(command[0]).exists(), f"{command[0]} is missing: run make test, which installs it"
-    free = bound()
-    port = free.getsockname()[1]
-    free.close()
-    keep = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
-    log = folder / "log.txt"
-    with log.open("wb") as sink:
-        server = subprocess.Popen(
-            [*command, "--port", str(port)],
-            cwd=folder,
-            env={**keep, "HOME": str(folder), **(more or {})},
-            stdout=sink,
-            stderr=sink,
-        )
-    try:
-        url = f"http://127.0.0.1:{port}"
-        _wait_until_up(url + health, server, log)
-        yield url
-    finally:
-        server.terminate()
-        try:
-            server.wait(10)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
-
-
-def _wait_until_up(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in looks(120):
-        try:
-            with urlopen(url, timeout=5):
-                return
-        except OSError:
-            assert server.poll() is None, log.read_text()
-            time.sleep(0.1)
-    raise AssertionError(f"the server did not start: {log.read_text()}")

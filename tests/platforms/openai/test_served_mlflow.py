@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import agentnb
 from agentnb.errors import UnsupportedError
 from agentnb.event import RawEvent, TextDelta
 from tests.platforms.openai.served import Served, served_mlflow
+from tests.platforms.served import first_turn
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -84,25 +83,14 @@ async def test_a_session_goes_on(agent: agentnb.Agent) -> None:
     assert second.session_id == first.session_id
 
 
-FIRST_TURN = """
-import sys, agentnb
-agentnb.history.use(sys.argv[2])
-run = agentnb.agent("openai:mlflow_agent_server", base_url=sys.argv[1]).run("tea?")
-print(run.session_id)
-agentnb.history.use("off")
-"""
-
-
 def test_a_session_of_another_process_goes_on(
     served: Served, agent: agentnb.Agent, tmp_path: Path
 ) -> None:
     file = tmp_path / "history.sqlite"
-    command = [sys.executable, "-c", FIRST_TURN, served.url, str(file)]
-    first = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert first.returncode == 0, first.stderr
+    session = first_turn("openai:mlflow_agent_server", served.url, file)
     agentnb.history.use(file)
     try:
-        run = agent.run("count", session=first.stdout.strip())
+        run = agent.run("count", session=session)
         assert run.text == "user assistant user"
     finally:
         agentnb.history.use(None)
