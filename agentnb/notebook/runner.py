@@ -89,13 +89,18 @@ class CellRunner:
 
     async def _until_final(self, cell: _Cell) -> None:
         """Wait for a run, and for the decisions that a user takes in its view."""
+        from agentnb.notebook.display import choose_mode
+
+        # With the display set to widgets, an unattended kernel has views, too.
+        is_attended = choose_mode(self._shell) == "widget"
+        can_decide = is_attended and cell.view.takes_decisions
         run = cell.run
         while True:
             if run.successor is not None:
                 run = run.successor
                 self._sessions.begin(cell.agent, run)
                 cell.view.follow(run)
-            elif run.done and not (cell.view.takes_decisions and run.status == "paused"):
+            elif run.done and not (can_decide and run.status == "paused"):
                 return
             cell.view.tick()
             # Short, because a signal does not wake the loop.

@@ -114,12 +114,18 @@ def test_a_saved_notebook_and_the_files_beside_it(folder: Path) -> None:
         assert CANARY.encode() not in content, name
 
 
+def _is_paused(_: str, content: dict[str, Any]) -> bool:
+    return "'status': 'paused'" in str(content)
+
+
 def test_no_message_to_a_frontend(folder: Path, address: str) -> None:
     manager, client = start_new_kernel(kernel_name="python3", cwd=str(folder))
     try:
         kernel = Kernel(client, manager.interrupt_kernel)
         cells = [kernel.run("%load_ext agentnb\nimport agentnb")]
-        cells += [kernel.run(f"%%agent operativus:{kind}\nhello") for kind in SHOWN]
+        for kind in SHOWN:
+            # A cell whose run waits for a decision goes on until it is stopped.
+            cells += [kernel.run(f"%%agent operativus:{kind}\nhello", interrupt_at=_is_paused)]
         cells += [kernel.run("chat = agentnb.chat('operativus:letters')\nchat")]
         cells += [kernel.run("chat.ask('hello')"), kernel.run("chat.widget.get_state()")]
         cells += [kernel.run("agentnb.compare(['operativus:said', 'operativus:call'], 'hello')")]

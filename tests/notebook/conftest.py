@@ -81,6 +81,7 @@ class Kernel:
         self.client = client
         self.interrupt = interrupt
         self._stacks = stacks
+        self._earlier: set[str] = set()
 
     def run(
         self,
@@ -90,7 +91,10 @@ class Kernel:
         interrupt_at: Callable[[str, dict[str, Any]], bool] | None = None,
         timeout: float = 120,
     ) -> Cell:
-        """Run a cell; ``interrupt_at`` sees every message and says when to interrupt."""
+        """Run a cell, and interrupt it once ``interrupt_at`` returns true for one of its messages.
+
+        Late messages of earlier cells, such as the last updates of a widget, are not passed to it.
+        """
         sent = self.client.execute(code, allow_stdin=attended, stop_on_error=True)
         messages: list[tuple[str, dict[str, Any]]] = []
         end = time.monotonic() + timeout
@@ -101,16 +105,19 @@ class Kernel:
                 if time.monotonic() > end:
                     # Not in the message, which the summary of all failures repeats.
                     sys.stdout.write(f"{messages[-5:]}\n{self._stacks()}\n")
+                    # For the tests that use this kernel next.
+                    self.interrupt()
                     pytest.fail(f"the cell hangs: {code!r}")
                 continue
             kind, content = message["header"]["msg_type"], message["content"]
             messages.append((kind, content))
-            if interrupt_at is not None and interrupt_at(kind, content):
+            parent = message["parent_header"].get("msg_id")
+            if interrupt_at and parent not in self._earlier and interrupt_at(kind, content):
                 interrupt_at = None
                 self.interrupt()
-            mine = message["parent_header"].get("msg_id") == sent
-            if mine and kind == "status" and content["execution_state"] == "idle":
+            if parent == sent and kind == "status" and content["execution_state"] == "idle":
                 break
+        self._earlier.add(sent)
         while True:
             reply = self.client.get_shell_msg(timeout=timeout)
             if reply["parent_header"].get("msg_id") == sent:

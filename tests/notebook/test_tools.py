@@ -33,6 +33,10 @@ def add(a: int, b: int) -> int:
     "Add two numbers."
     return a + b
 
+def stoppable(a: int, b: int) -> int:
+    "Take two numbers."
+    return a
+
 class Unreachable(Calling):
     async def decide(self, run_id, approval_id, **more):
         raise agentnb.RequestError("The server is away.")
@@ -105,18 +109,21 @@ def test_a_decision_that_cannot_be_sent_is_reported_and_the_cell_waits(tools: Ke
 
 def test_stop_ends_a_cell_that_waits_for_a_decision(tools: Kernel) -> None:
     cell = tools.run(
-        "%%agent calling --tool add -o stopped\nHow much?",
-        interrupt_at=lambda kind, content: "call add in this kernel" in str(content),
+        "%%agent calling --tool stoppable -o stopped\nHow much?",
+        interrupt_at=lambda kind, content: "call stoppable in this kernel" in str(content),
     )
     assert cell.reply["ename"] == "KeyboardInterrupt"
     assert tools.run("print(stopped.status)").stdout == "cancelled\n"
 
 
-def test_an_unattended_cell_leaves_the_decision_to_code(tools: Kernel) -> None:
+@pytest.mark.parametrize("display", ["auto", "widget"])
+def test_an_unattended_cell_leaves_the_decision_to_code(tools: Kernel, display: str) -> None:
+    assert tools.run(f"%config AgentMagics.display = {display!r}").ok
     cell = tools.run("%%agent calling --tool add -o paused\nHow much?", attended=False)
+    assert tools.run("%config AgentMagics.display = 'auto'").ok
     assert cell.ok, cell.reply
-    (shown,) = cell.of("display_data")
-    assert "call add in this kernel" in shown["data"]["text/plain"]
+    last = [*cell.of("display_data"), *cell.of("update_display_data")][-1]
+    assert "call add in this kernel" in last["data"]["text/plain"]
     assert tools.run("print(paused.status, paused.text)").stdout == "paused \n"
     assert tools.run("print(paused.approve().wait().text)").stdout == "It is 42\n"
 
