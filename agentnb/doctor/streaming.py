@@ -20,7 +20,7 @@ from agentnb.doctor.checks import run_on_loop
 from agentnb.doctor.platforms import list_agents, new_client, single_attempt
 from agentnb.doctor.report import Finding, note, ok, problem
 from agentnb.errors import AgentnbError, DeadlineError
-from agentnb.event.types import ReasoningDelta, RunFailed, TextDelta
+from agentnb.event.types import ReasoningDelta, RefusalDelta, RunFailed, TextDelta
 from agentnb.platforms import registry
 from agentnb.platforms.base import Platform, RunRequest
 
@@ -97,7 +97,7 @@ async def measure(client: Platform, request: RunRequest, *, timeout: float) -> A
                 async for batch in batches:
                     now = loop.time() - started
                     for event in batch:
-                        if isinstance(event, TextDelta | ReasoningDelta):
+                        if isinstance(event, TextDelta | ReasoningDelta | RefusalDelta):
                             arrivals.times.append(now)
                         elif isinstance(event, RunFailed):
                             arrivals.failure = event.message or "it failed"

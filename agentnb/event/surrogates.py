@@ -10,7 +10,14 @@ from dataclasses import replace
 from typing import Any
 
 from agentnb._support.text import well_formed
-from agentnb.event.types import TERMINAL_EVENTS, Event, ReasoningDelta, RunFinished, TextDelta
+from agentnb.event.types import (
+    TERMINAL_EVENTS,
+    Event,
+    ReasoningDelta,
+    RefusalDelta,
+    RunFinished,
+    TextDelta,
+)
 
 
 class SurrogateJoiner:
@@ -44,7 +51,7 @@ class SurrogateJoiner:
 
 
 class EventSurrogateJoiner:
-    """Joins halves across the text and reasoning events of one run, part by part."""
+    """Joins halves across the texts of one run, part by part."""
 
     __slots__ = ("_joiner",)
 
@@ -58,7 +65,7 @@ class EventSurrogateJoiner:
             return batch
         events: list[Event] = []
         for event in batch:
-            if isinstance(event, TextDelta | ReasoningDelta):
+            if isinstance(event, TextDelta | ReasoningDelta | RefusalDelta):
                 text = self._joiner.feed(event.text, (type(event), event.part_id))
                 event = replace(event, text=text)
             elif isinstance(event, TERMINAL_EVENTS):
@@ -70,6 +77,6 @@ class EventSurrogateJoiner:
 
 
 def _is_encodable(event: Event) -> bool:
-    if isinstance(event, TextDelta | ReasoningDelta):
+    if isinstance(event, TextDelta | ReasoningDelta | RefusalDelta):
         return event.text.isascii() or well_formed(event.text) is event.text
     return not isinstance(event, RunFinished) or not event.output or event.output.isascii()

@@ -16,15 +16,18 @@ from agentnb.event.types import (
     ApprovalRequested,
     Event,
     ReasoningDelta,
+    RefusalDelta,
     RunFinished,
     RunStarted,
+    StepFinished,
+    StepStarted,
     TextDelta,
     ToolCallDelta,
     ToolCallFinished,
     ToolCallStarted,
 )
 
-Kind = Literal["waiting", "reasoning", "text", "tool", "approval"]
+Kind = Literal["waiting", "reasoning", "text", "tool", "approval", "step"]
 
 # A result that arrives while the answer streams does not split it, unless text then pauses.
 _SILENCE: Final = 0.5
@@ -35,6 +38,7 @@ _LABELS: Final[dict[Kind, str]] = {
     "text": "Answer",
     "tool": "Tool call",
     "approval": "Approval",
+    "step": "Step",
 }
 
 
@@ -42,10 +46,10 @@ _LABELS: Final[dict[Kind, str]] = {
 class Segment:
     """A segment of a run, ``start`` and ``end`` in seconds since it was sent.
 
-    ``label`` is the tool's name, or the kind in words.  ``status`` is that of a tool call
-    (``running``, ``completed``, ``failed``, ``abandoned``) or of an approval (``pending``,
-    ``decided``, ``abandoned``), else None.  ``detail`` is one short line: the beginning of a
-    passage, a call's error or else its arguments, the message of an approval.
+    ``label`` is the name of the tool or step, or the kind in words.  ``status`` is that of a tool
+    call or a step (``running``, ``completed``, ``failed``, ``abandoned``) or of an approval
+    (``pending``, ``decided``, ``abandoned``), else None.  ``detail`` is one short line: the
+    beginning of a passage, a call's error or else its arguments, the message of an approval.
     """
 
     kind: Kind
@@ -111,7 +115,7 @@ class _Fold:
         self._has_events = False
         self._ended: float | None = None
         self._segments: list[_Open] = []
-        self._calls: dict[str, _Open] = {}
+        self._spans: dict[tuple[str, str], _Open] = {}
         self._passage: _Open | None = None
         self._tool_since = False  # a tool event since the passage's last fragment
         self._approvals: list[_Open] = []
@@ -122,18 +126,28 @@ class _Fold:
             self._now = at
         self._has_events = True
         match event:
-            case TextDelta() | ReasoningDelta():
+            case TextDelta() | ReasoningDelta() | RefusalDelta():
                 if event.text:
-                    self._grow("text" if isinstance(event, TextDelta) else "reasoning", event.text)
+                    kind = "reasoning" if isinstance(event, ReasoningDelta) else "text"
+                    self._grow(kind, event.text)
+            case StepStarted(step_id=str(step_id)):
+                self._passage = None
+                step = self._span("step", step_id)
+                step.label = event.name or step.label
+            case StepFinished():
+                self._passage = None
+                step = self._span("step", event.step_id)
+                step.error, step.end = event.error, self._now
+                step.status = "completed" if event.error is None else "failed"
             case ToolCallStarted():
                 self._passage = None
-                call = self._call(event.call_id)
+                call = self._span("tool", event.call_id)
                 call.label = event.name or call.label
                 call.detail = event.arguments or call.detail
             case ToolCallDelta():
-                self._call(event.call_id).append(event.arguments)
+                self._span("tool", event.call_id).append(event.arguments)
             case ToolCallFinished():
-                call = self._call(event.call_id)
+                call = self._span("tool", event.call_id)
                 call.label = event.name or call.label
                 call.detail = call.detail if event.arguments is None else event.arguments
                 call.error = event.error
@@ -184,14 +198,15 @@ class _Fold:
         passage.end = self._now
         self._tool_since = False
 
-    def _call(self, call_id: str) -> _Open:
+    def _span(self, kind: Literal["tool", "step"], key: str) -> _Open:
+        """Return the segment of a tool call or a step, which lasts until its own end."""
         self._decide("decided")
         self._tool_since = True
-        call = self._calls.get(call_id)
-        if call is None:
+        span = self._spans.get((kind, key))
+        if span is None:
             status = "running" if self._ended is None else "abandoned"
-            call = self._calls[call_id] = self._begin("tool", status=status)
-        return call
+            span = self._spans[kind, key] = self._begin(kind, status=status)
+        return span
 
     def _decide(self, status: str) -> None:
         for approval in self._approvals:
@@ -204,9 +219,9 @@ class _Fold:
             return
         self._ended = self._now
         self._decide("abandoned")
-        for call in self._calls.values():
-            if call.status == "running":
-                call.status = "abandoned"
+        for span in self._spans.values():
+            if span.status == "running":
+                span.status = "abandoned"
         if (
             isinstance(event, RunFinished)
             and event.output

@@ -1,27 +1,38 @@
 """The transcript: a pure fold of events into the text and tool calls that a view displays.
 
-A `Transcript` is an ordered list of parts (passages of text, passages of reasoning, tool calls)
-plus the run's status, usage and the like.  Only `Transcript.apply` changes it; no order of events
+A `Transcript` is an ordered list of parts (passages, tool calls, steps, media) plus the run's
+status, usage, state and the like.  Only `Transcript.apply` changes it; no order of events
 raises.  Shared fixtures keep ``js/src/transcript.ts`` to the same result.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal, TypeGuard
 
-from agentnb._support.text import printable, printable_or_none
+from agentnb._support.text import printable_or_none
+from agentnb.event.parts import MediaPart, Part, Passage, Step, TextBuffer, ToolCall
+from agentnb.event.state import apply_patch
 from agentnb.event.types import (
     ApprovalRequested,
+    CitationAdded,
+    CustomEvent,
     Event,
     FollowupsSuggested,
+    MediaProduced,
     RawEvent,
     ReasoningDelta,
+    RefusalDelta,
     RunCancelled,
     RunFailed,
     RunFinished,
     RunStarted,
+    StateDelta,
+    StateSnapshot,
+    StepFinished,
+    StepStarted,
     TextDelta,
     ToolCallDelta,
     ToolCallFinished,
@@ -32,9 +43,11 @@ from agentnb.event.types import (
 
 __all__ = [
     "FINAL_STATUSES",
+    "MediaPart",
     "Part",
     "Passage",
     "Status",
+    "Step",
     "TextBuffer",
     "ToolCall",
     "Transcript",
@@ -44,121 +57,11 @@ __all__ = [
 Status = Literal[
     "queued", "running", "paused", "completed", "failed", "cancelled", "truncated", "interrupted"
 ]
+# Steps deeper than this are displayed at this depth.
+_MAX_DEPTH: Final = 8
 FINAL_STATUSES: frozenset[Status] = frozenset(
     {"completed", "failed", "cancelled", "truncated", "interrupted"}
 )
-
-
-class TextBuffer:
-    """Text that grows at its end.
-
-    Appending is O(1) and `since` costs the length of its result: a long answer stays linear.
-    """
-
-    __slots__ = ("_chunks", "_length")
-
-    def __init__(self, text: str = "") -> None:
-        self._chunks: list[str] = [text] if text else []
-        self._length = len(text)
-
-    def append(self, text: str) -> None:
-        if text:
-            self._chunks.append(text)
-            self._length += len(text)
-
-    def extend(self, texts: Sequence[str]) -> None:
-        self._chunks.extend(texts)
-        self._length += sum(map(len, texts))
-
-    def since(self, offset: int) -> str:
-        """Return the text from ``offset`` (code points) on."""
-        missing = self._length - offset
-        tail: list[str] = []
-        # `__str__` may replace the list on another thread; `reversed` keeps this one.
-        for chunk in reversed(self._chunks):
-            if missing <= 0:
-                break
-            tail.append(chunk if len(chunk) <= missing else chunk[len(chunk) - missing :])
-            missing -= len(chunk)
-        return "".join(reversed(tail))
-
-    def __len__(self) -> int:
-        return self._length
-
-    def __str__(self) -> str:
-        if len(self._chunks) > 1:
-            self._chunks = ["".join(self._chunks)]
-        return self._chunks[0] if self._chunks else ""
-
-    def __repr__(self) -> str:
-        return f"TextBuffer({str(self)!r})"
-
-
-@dataclass(slots=True)
-class Passage:
-    """Consecutive text, or consecutive reasoning."""
-
-    kind: Literal["text", "reasoning"]
-    part_id: str | None = None
-    text: TextBuffer = field(default_factory=TextBuffer)
-
-    def to_dict(self) -> dict[str, Any]:
-        return {"kind": self.kind, "text": str(self.text)}
-
-
-@dataclass(slots=True)
-class ToolCall:
-    """One call of a tool.
-
-    ``arguments_text`` and ``result_text`` are as the platform sent them.  ``started`` and
-    ``finished`` are seconds since the run was sent, None without times.
-    """
-
-    call_id: str
-    name: str
-    arguments_text: TextBuffer = field(default_factory=TextBuffer)
-    result_text: TextBuffer = field(default_factory=TextBuffer)
-    error: str | None = None
-    status: Literal["running", "completed", "failed", "abandoned"] = "running"
-    started: float | None = None
-    finished: float | None = None
-
-    @property
-    def kind(self) -> Literal["tool"]:
-        return "tool"
-
-    @property
-    def arguments(self) -> str:
-        """The arguments as text, usually JSON; safe to print, with signs for controls."""
-        return printable(str(self.arguments_text))
-
-    @property
-    def result(self) -> str:
-        """The result as text, "" while there is none; safe to print, too."""
-        return printable(str(self.result_text))
-
-    @property
-    def duration(self) -> float | None:
-        """Seconds from start to end, None while it runs or without times."""
-        if self.started is None or self.finished is None:
-            return None
-        return self.finished - self.started
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "kind": "tool",
-            "call_id": self.call_id,
-            "name": self.name,
-            "arguments": str(self.arguments_text),
-            "result": str(self.result_text),
-            "error": self.error,
-            "status": self.status,
-            "started": self.started,
-            "finished": self.finished,
-        }
-
-
-Part = Passage | ToolCall
 
 
 @dataclass(slots=True)
@@ -178,6 +81,10 @@ class Transcript:
     parts: list[Part] = field(default_factory=list[Part])
     usage: Usage | None = None
     followups: tuple[str, ...] = ()
+    citations: list[CitationAdded] = field(default_factory=list[CitationAdded])
+    custom_events: list[CustomEvent] = field(default_factory=list[CustomEvent])
+    # What the agent shares as its state; None before it shares any.
+    state: Any = None
     approvals: list[ApprovalRequested] = field(default_factory=list[ApprovalRequested])
     raw_events: list[RawEvent] = field(default_factory=list[RawEvent])
     finished: RunFinished | None = None
@@ -194,6 +101,12 @@ class Transcript:
     _passages: dict[tuple[str, str], Passage] = field(
         default_factory=dict[tuple[str, str], Passage], init=False, repr=False, compare=False
     )
+    _state_text: str | None = field(default=None, init=False, repr=False, compare=False)
+    _steps: dict[str, Step] = field(
+        default_factory=dict[str, Step], init=False, repr=False, compare=False
+    )
+    # The step that the next part belongs to.
+    _step: Step | None = field(default=None, init=False, repr=False, compare=False)
 
     def apply(self, event: Event, at: float | None = None) -> None:
         """Fold one event; ``at`` is its arrival in seconds since the run was sent."""
@@ -202,6 +115,8 @@ class Transcript:
                 self._append("text", event.text, event.part_id)
             case ReasoningDelta():
                 self._append("reasoning", event.text, event.part_id)
+            case RefusalDelta():
+                self._append("refusal", event.text, event.part_id)
             case RunStarted():
                 self.run_id = event.run_id or self.run_id
                 self.session_id = event.session_id or self.session_id
@@ -233,8 +148,25 @@ class Transcript:
                 call.status = "completed" if event.error is None else "failed"
                 call.finished = at
             case UsageReported():
-                self.usage = event.usage if self.usage is None else self.usage.merged(event.usage)
+                self.usage = self._usage_with(event)
                 self.model = event.model or self.model
+            case StepStarted():
+                self._running()
+                self._start_step(event, at)
+            case StepFinished():
+                self._finish_step(event, at)
+            case MediaProduced():
+                self._running()
+                self.parts.append(MediaPart(event, self._depth))
+            case CitationAdded():
+                if event not in self.citations:
+                    self.citations.append(event)
+            case StateSnapshot():
+                self.state, self._state_text = event.state, None
+            case StateDelta():
+                self._change_state(event)
+            case CustomEvent():
+                self.custom_events.append(event)
             case FollowupsSuggested():
                 self.followups = event.followups
             case ApprovalRequested():
@@ -246,7 +178,8 @@ class Transcript:
             case RunFinished():
                 if self._end("completed"):
                     self.finished = event
-                    if event.output and not any(p.kind == "text" for p in self.parts):
+                    answers = ("text", "refusal")
+                    if event.output and not any(p.kind in answers for p in self.parts):
                         self.parts.append(Passage("text", text=TextBuffer(event.output)))
             case RunFailed():
                 if self._end(event.status):
@@ -270,7 +203,7 @@ class Transcript:
                 continued, texts = None, []
             self.apply(event, at)
             last = self.parts[-1] if self.parts else None
-            if self.status == "running" and isinstance(last, Passage) and last.kind == "text":
+            if self.status == "running" and self._continues(last, "text"):
                 continued, part_id = last.text, last.part_id
         if continued is not None:
             continued.extend(texts)
@@ -284,6 +217,30 @@ class Transcript:
     def reasoning(self) -> str:
         """The reasoning: every reasoning delta, with a blank line between passages."""
         return "\n\n".join(self._texts("reasoning"))
+
+    @property
+    def refusal(self) -> str:
+        """What the agent refused with; "" where it did not."""
+        return "".join(self._texts("refusal"))
+
+    @property
+    def state_text(self) -> str | None:
+        """The state as JSON, None where there is none."""
+        if self.state is None:
+            return None
+        if self._state_text is None:
+            self._state_text = json.dumps(self.state, ensure_ascii=False, default=str)
+        return self._state_text
+
+    @property
+    def media(self) -> tuple[MediaProduced, ...]:
+        """The images and other files that the run produced."""
+        return tuple(p.media for p in self.parts if isinstance(p, MediaPart))
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps and sub-agents of the run, in the order of their start."""
+        return tuple(p for p in self.parts if isinstance(p, Step))
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
@@ -337,6 +294,9 @@ class Transcript:
             "model": self.model,
             "usage": None if self.usage is None else self.usage.to_dict(),
             "followups": list(self.followups),
+            "citations": [asdict(each) for each in self.citations],
+            "custom_events": len(self.custom_events),
+            "state": self.state,
             "approvals": [asdict(a) for a in self.pending_approvals or self.approvals],
             "raw_events": len(self.raw_events),
             "error": error,
@@ -345,16 +305,26 @@ class Transcript:
     def _texts(self, kind: str) -> list[str]:
         return [str(p.text) for p in self.parts if isinstance(p, Passage) and p.kind == kind]
 
-    def _append(self, kind: Literal["text", "reasoning"], text: str, part_id: str | None) -> None:
+    @property
+    def _depth(self) -> int:
+        return 0 if self._step is None else self._step.depth + 1
+
+    def _continues(self, last: Part | None, kind: str) -> TypeGuard[Passage]:
+        """Return whether a text of ``kind`` without another part between continues ``last``."""
+        return isinstance(last, Passage) and last.kind == kind and last.depth == self._depth
+
+    def _append(
+        self, kind: Literal["text", "reasoning", "refusal"], text: str, part_id: str | None
+    ) -> None:
         self._running()
         last = self.parts[-1] if self.parts else None
-        if isinstance(last, Passage) and last.kind == kind and last.part_id == part_id:
+        if self._continues(last, kind) and last.part_id == part_id:
             last.text.append(text)
             return
         if part_id is not None and (known := self._passages.get((kind, part_id))) is not None:
             known.text.append(text)
         elif text:
-            passage = Passage(kind, part_id, TextBuffer(text))
+            passage = Passage(kind, part_id, TextBuffer(text), self._depth)
             self.parts.append(passage)
             if part_id is not None:
                 self._passages[kind, part_id] = passage
@@ -366,10 +336,47 @@ class Transcript:
     def _new_call(self, call_id: str, name: str, at: float | None) -> ToolCall:
         # After the run's end nothing will finish it, though its own end may still arrive.
         status = "abandoned" if self.is_final else "running"
-        call = ToolCall(call_id, name, status=status, started=at)
+        call = ToolCall(call_id, name, status=status, started=at, depth=self._depth)
         self.parts.append(call)
         self._calls[call_id] = call
         return call
+
+    def _start_step(self, event: StepStarted, at: float | None) -> None:
+        if event.step_id is None:
+            self._step = None
+            return
+        step = self._steps.get(event.step_id)
+        if step is None:
+            parent = self._step
+            if event.parent_id is not None:
+                parent = self._steps.get(event.parent_id, parent)
+            depth = 0 if parent is None else min(parent.depth + 1, _MAX_DEPTH)
+            status = "abandoned" if self.is_final else "running"
+            step = Step(event.step_id, "", status=status, started=at, depth=depth, parent=parent)
+            self.parts.append(step)
+            self._steps[event.step_id] = step
+        step.name = event.name or step.name
+        self._step = step
+
+    def _finish_step(self, event: StepFinished, at: float | None) -> None:
+        if (step := self._steps.get(event.step_id)) is None:
+            return
+        step.error = printable_or_none(event.error)
+        step.status = "completed" if event.error is None else "failed"
+        step.finished = at
+        while self._step is not None and self._step.status != "running":
+            self._step = self._step.parent
+
+    def _change_state(self, event: StateDelta) -> None:
+        try:
+            self.state, self._state_text = apply_patch(self.state, event.patch), None
+        except ValueError as error:
+            data = json.dumps(event.patch, default=str)
+            self.raw_events.append(RawEvent(name=event.type, data=data, problem=str(error)))
+
+    def _usage_with(self, event: UsageReported) -> Usage:
+        known = self.usage or Usage()
+        return known.plus(event.usage) if event.scope == "step" else known.merged(event.usage)
 
     def _running(self) -> None:
         if self.status == "paused":
@@ -381,9 +388,9 @@ class Transcript:
         if self.status in FINAL_STATUSES:
             return False
         self.status = status
-        for call in self.tool_calls:
-            if call.status == "running":
-                call.status = "abandoned"
+        for part in (*self.tool_calls, *self.steps):
+            if part.status == "running":
+                part.status = "abandoned"
         return True
 
 

@@ -14,28 +14,44 @@ names and approvals are replaced by visible symbols.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, field, fields
-from functools import lru_cache
 from itertools import repeat
 from typing import Any, ClassVar, Final, Literal, cast, get_args
 
 from agentnb._support.text import name_signs, printable, strip_controls
 from agentnb.errors import retry_hint, with_hint
-from agentnb.event.validation import EventField, Validated, identifier, plain_text, usage_fields
+from agentnb.event.content import (
+    CitationAdded,
+    CustomEvent,
+    MediaProduced,
+    StateDelta,
+    StateSnapshot,
+    StepFinished,
+    StepStarted,
+)
+from agentnb.event.usage import Usage, usage_fields
+from agentnb.event.validation import EventField, Validated, identifier, plain_text
 
 __all__ = [
     "TERMINAL_EVENTS",
     "ApprovalRequested",
+    "CitationAdded",
+    "CustomEvent",
     "Event",
     "FollowupsSuggested",
+    "MediaProduced",
     "RawEvent",
     "ReasoningDelta",
+    "RefusalDelta",
     "RunCancelled",
     "RunFailed",
     "RunFinished",
     "RunStarted",
+    "StateDelta",
+    "StateSnapshot",
+    "StepFinished",
+    "StepStarted",
     "TextDelta",
     "ToolCallDelta",
     "ToolCallFinished",
@@ -46,42 +62,6 @@ __all__ = [
     "event_to_dict",
     "text_deltas",
 ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage(Validated):
-    """Tokens of one run, and its cost where the platform reports one.
-
-    ``cached_tokens`` are part of ``input_tokens`` and ``reasoning_tokens`` part of
-    ``output_tokens``; neither is ever added to the totals.  None means "not reported", never zero.
-    ``cost_usd`` is the platform's figure in US dollars, never computed here.
-    """
-
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    total_tokens: int | None = None
-    cached_tokens: int | None = None
-    reasoning_tokens: int | None = None
-    cost_usd: float | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the figures that are reported."""
-        return {f.name: n for f in fields(self) if (n := getattr(self, f.name)) is not None}
-
-    def merged(self, later: Usage) -> Usage:
-        """Return this usage with every field that ``later`` reports replaced by it.
-
-        Platforms report running totals, so the later figure replaces the earlier one.  A total
-        that was the sum of input and output stays their sum where only one of them is reported.
-        """
-        merged = {**self.to_dict(), **later.to_dict()}
-        if (
-            later.total_tokens is None
-            and None not in (self.input_tokens, self.output_tokens)
-            and self.total_tokens == (self.input_tokens or 0) + (self.output_tokens or 0)
-        ):
-            merged["total_tokens"] = merged["input_tokens"] + merged["output_tokens"]
-        return Usage(**merged)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +113,13 @@ class TextDelta(_Fragment):
     """A fragment of the answer (Markdown), to be appended."""
 
     type: ClassVar[Literal["text_delta"]] = "text_delta"
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class RefusalDelta(_Fragment):
+    """A fragment of the agent's refusal to answer, to be appended."""
+
+    type: ClassVar[Literal["refusal_delta"]] = "refusal_delta"
 
 
 def text_deltas(pieces: Sequence[str]) -> list[TextDelta]:
@@ -189,11 +176,15 @@ class ToolCallFinished(Validated):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageReported(Validated):
-    """The run's usage so far, as a running total."""
+    """The usage of the run so far, as a running total, or that of one step.
+
+    The usages with the ``scope`` ``step`` are added up.
+    """
 
     type: ClassVar[Literal["usage_reported"]] = "usage_reported"
     usage: Usage
     model: str | None = None
+    scope: Literal["run", "step"] = "run"
 
     def __post_init__(self) -> None:
         if not isinstance(usage := cast("Any", self.usage), Usage):
@@ -306,9 +297,17 @@ Event = (
     RunStarted
     | ReasoningDelta
     | TextDelta
+    | RefusalDelta
     | ToolCallStarted
     | ToolCallDelta
     | ToolCallFinished
+    | CitationAdded
+    | MediaProduced
+    | StateSnapshot
+    | StateDelta
+    | StepStarted
+    | StepFinished
+    | CustomEvent
     | UsageReported
     | FollowupsSuggested
     | ApprovalRequested
@@ -361,38 +360,3 @@ def event_from_dict(data: dict[str, Any]) -> Event:
         return cls(**values)
     except (TypeError, ValueError) as error:
         return RawEvent(name=str(kind), data=repr(data), problem=str(error))
-
-
-def is_changed(
-    approval: ApprovalRequested,
-    approvals: Iterable[ApprovalRequested],
-    decided: Iterable[str | None] = (),
-) -> bool:
-    """Return whether its id was requested with other content before that was decided.
-
-    ``approvals`` are all requests of the run, ``decided`` the ids of the decided ones.
-    """
-    key = approval.approval_id
-    others = sum(other.approval_id == key and other != approval for other in approvals)
-    return key is not None and others > sum(each == key for each in decided)
-
-
-def changed_ids(approvals: Iterable[ApprovalRequested]) -> set[str]:
-    """Return the ids that were requested with different content."""
-    first: dict[str, ApprovalRequested] = {}
-    return {
-        key
-        for approval in approvals
-        if (key := approval.approval_id) is not None and first.setdefault(key, approval) != approval
-    }
-
-
-# Views need the keys at every change of a run, and arguments may be megabytes.
-@lru_cache(maxsize=100)
-def approval_key(approval: ApprovalRequested) -> str:
-    """Return a key for exactly this content of a request."""
-    digest = hashlib.blake2b(digest_size=12)
-    for text in (approval.approval_id, approval.message, approval.tool, approval.arguments):
-        content = b"" if text is None else text.encode("utf-8", "surrogatepass")
-        digest.update(f"{text is None}{len(content)} ".encode() + content)
-    return digest.hexdigest()

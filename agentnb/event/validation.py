@@ -10,7 +10,7 @@ import json
 import math
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import fields
 from datetime import timedelta
 from decimal import Decimal
 from functools import cache, partial
@@ -19,33 +19,6 @@ from typing import Any, Final, NamedTuple, cast
 from uuid import UUID
 
 from agentnb._support.text import identifier_or_none, name_signs, printable
-
-#: Field of `Usage` -> the keys under which platforms and vendors report it.
-TOKEN_KEYS: Final[dict[str, tuple[str, ...]]] = {
-    "input_tokens": (
-        *("inputTokens", "input_tokens", "promptTokens", "prompt_tokens", "promptTokenCount"),
-        *("inputTokenCount", "prompt_token_count", "input_token_count", "prompt_eval_count"),
-    ),
-    "output_tokens": (
-        *("outputTokens", "output_tokens", "completionTokens", "completion_tokens"),
-        *("candidatesTokenCount", "outputTokenCount", "candidates_token_count"),
-        *("output_token_count", "eval_count"),
-    ),
-    "total_tokens": ("totalTokens", "total_tokens", "totalTokenCount", "total_token_count"),
-    "cached_tokens": (
-        *("cachedTokens", "cached_tokens", "cachedInputTokens", "cacheReadTokens"),
-        *("cacheReadInputTokens", "cache_read_input_tokens", "cachedContentTokenCount"),
-    ),
-    "reasoning_tokens": ("reasoningTokens", "reasoning_tokens", "thoughtsTokenCount"),
-}
-#: The keys under which a cost in US dollars is reported.
-COST_KEYS: Final = ("costUsd", "cost_usd", "totalCostUsd", "total_cost_usd")
-#: The objects in which some vendors report parts of a count.
-DETAIL_KEYS: Final = (
-    *("prompt_tokens_details", "completion_tokens_details"),
-    *("input_tokens_details", "output_tokens_details"),
-    *("input_token_details", "output_token_details"),
-)
 
 
 class EventField(NamedTuple):
@@ -142,6 +115,21 @@ def details(value: Any, target: EventField) -> dict[str, Any]:
     return _as_json(dict(cast("Mapping[str, Any]", value)), target, "a dict")[0]
 
 
+def json_value(value: Any, target: EventField) -> Any:
+    """Return JSON-like data; other values are converted as by `json_text`."""
+    return _as_json(value, target, "JSON-like data")[0]
+
+
+def operations(value: Any, target: EventField) -> tuple[dict[str, Any], ...]:
+    """Return a JSON Patch, a sequence of objects, as a tuple."""
+    data = _as_json(value, target, "a JSON Patch")[0]
+    if not isinstance(data, list | tuple) or not all(
+        isinstance(each, dict) for each in cast("list[Any]", data)
+    ):
+        raise target.wrong_type("a JSON Patch (a list of dicts)", value)
+    return tuple(cast("list[dict[str, Any]]", data))
+
+
 def texts(value: Any, target: EventField) -> tuple[str, ...]:
     """Return several texts as a tuple; a single text is a tuple of one."""
     expected = "a sequence of texts (str)"
@@ -181,64 +169,47 @@ def seconds(value: Any, target: EventField) -> float:
     return amount(value, target)
 
 
-def status(value: Any, target: EventField) -> str:
-    """Return the status that a run ends with when it does not complete."""
-    expected = "'failed', 'truncated' or 'interrupted'"
-    if not isinstance(value, str):
-        raise target.wrong_type(expected, value)
-    if value not in ("failed", "truncated", "interrupted"):
-        raise target.wrong_value(expected, repr(str.__str__(value)))
-    return str.__str__(value)
+def one_of(*words: str) -> Check:
+    """Return a validator that accepts these words."""
+    *most, last = map(repr, words)
+    expected = f"{', '.join(most)} or {last}"
 
+    def check(value: Any, target: EventField) -> str:
+        if not isinstance(value, str):
+            raise target.wrong_type(expected, value)
+        if value not in words:
+            raise target.wrong_value(expected, repr(str.__str__(value)))
+        return str.__str__(value)
 
-def usage_fields(value: Any, target: EventField) -> dict[str, Any]:
-    """Return the arguments of `Usage` for a usage as vendors spell it, not yet validated.
-
-    ``value`` is a mapping, a pydantic model or a dataclass.  Unknown keys are left out.
-    """
-    expected = "a Usage, or a dict of counts"
-    if callable(dump := getattr(value, "model_dump", None)) and not isinstance(value, type):
-        value = dump()
-    elif is_dataclass(value) and not isinstance(value, type):
-        value = asdict(value)
-    if not isinstance(value, Mapping):
-        raise target.wrong_type(expected, cast("object", value))
-    given = cast("Mapping[Any, Any]", value)
-    flat = dict(given)
-    for name in DETAIL_KEYS:
-        if isinstance(inner := given.get(name), Mapping):
-            for key, item in cast("Mapping[Any, Any]", inner).items():
-                flat.setdefault(key, item)
-    spelled = {**TOKEN_KEYS, "cost_usd": COST_KEYS}
-    if given and not any(key in flat for keys in spelled.values() for key in keys):
-        some = ", ".join(repr(key) for key in list(given)[:5])
-        raise target.wrong_value(
-            f"{expected} such as 'input_tokens' and 'output_tokens'", f"one of {some}"
-        )
-    return {
-        name: next((flat[key] for key in keys if flat.get(key) is not None), None)
-        for name, keys in spelled.items()
-    }
+    return check
 
 
 # A field's name has one meaning in all events.
 _CHECKS: Final[dict[str, Check]] = {
     **dict.fromkeys(("run_id", "session_id", "call_id", "approval_id", "code"), identifier),
+    **dict.fromkeys(("step_id", "parent_id"), identifier),
     **dict.fromkeys(("arguments", "output", "result", "data"), json_text),
     **dict.fromkeys(("error", "message", "reason", "problem"), error_text),
     **dict.fromkeys(("agent", "model", "name", "tool", "error_type", "hint"), plain_text),
-    **dict.fromkeys(TOKEN_KEYS, count),
+    **dict.fromkeys(("url", "title", "quote", "mime_type"), plain_text),
+    **dict.fromkeys(("state", "value"), json_value),
+    **dict.fromkeys(("input_tokens", "output_tokens", "total_tokens"), count),
+    **dict.fromkeys(("cached_tokens", "reasoning_tokens"), count),
     **dict.fromkeys(("duration", "retry_after"), seconds),
     "cost_usd": amount,
     "details": details,
     "followups": texts,
-    "status": status,
+    "patch": operations,
+    # How a run ends that does not complete.
+    "status": one_of("failed", "truncated", "interrupted"),
+    "scope": one_of("run", "step"),
 }
 _CLEAN: Final[dict[str, Clean]] = {
     **dict.fromkeys(("run_id", "session_id", "approval_id"), identifier_or_none),
     **dict.fromkeys(("agent", "model", "name", "tool", "call_id"), name_signs),
+    **dict.fromkeys(("step_id", "parent_id", "title", "mime_type"), name_signs),
     **dict.fromkeys(("code", "error_type"), name_signs),
-    **dict.fromkeys(("hint", "reason", "problem"), printable),
+    **dict.fromkeys(("hint", "reason", "problem", "quote"), printable),
 }
 _TEXTS: Final = (identifier, json_text, error_text, plain_text)
 

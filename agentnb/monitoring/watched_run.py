@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
-from agentnb.event.transcript import FINAL_STATUSES, Passage, Status
+from agentnb.event.transcript import FINAL_STATUSES, Passage, Status, Step, ToolCall
 from agentnb.platforms.base import Platform, RemoteRun
 from agentnb.recording.recording import Waiting
 from agentnb.render.visible import one_line
@@ -98,12 +98,17 @@ def _progress(run: Run) -> str:
             last = transcript.parts[-1] if transcript.parts else None
             if last is None:
                 return "Waits for the first words"
-            if not isinstance(last, Passage):
-                return (
-                    f"Calls {last.name}" if last.status == "running" else f"Has called {last.name}"
-                )
-            if last.kind == "reasoning":
-                return "Thinks"
+            match last:
+                case ToolCall(status="running"):
+                    return f"Calls {last.name}"
+                case ToolCall():
+                    return f"Has called {last.name}"
+                case Step():
+                    return f"At the step {last.name}"
+                case Passage(kind="reasoning"):
+                    return "Thinks"
+                case _:
+                    pass
             return f"Answers: {_count(characters, 'character')}"
         case "paused":
             tool = next((a.tool for a in transcript.pending_approvals if a.tool), None)

@@ -6,13 +6,15 @@ import math
 import sys
 from typing import Final
 
-from agentnb.event.transcript import Part, ToolCall
+from agentnb.event.transcript import MediaPart, Part, Passage, Step, ToolCall
 from agentnb.recording.recording import Waiting
 from agentnb.render import summary
+from agentnb.render.view import media_words
 from agentnb.render.visible import StreamCleaner, one_line, visible
 from agentnb.run.run import Run
 
 _MAX_LENGTH: Final = 200
+_MARKS: Final = {"text": "", "reasoning": "… ", "refusal": "refused: "}
 
 
 class RunDisplay:
@@ -82,10 +84,15 @@ class TextDisplay(RunDisplay):
                 if part.status == "running" and not ended:
                     return text
                 text += self._tool_line(part, text)
+            elif isinstance(part, Step):
+                name = one_line(part.name, _MAX_LENGTH) or "Step"
+                text += self._lead(text, "▸ ") + name + "\n"
+            elif isinstance(part, MediaPart):
+                text += self._lead(text, "▣ ") + media_words(part.media) + "\n"
             else:
                 new = part.text.since(self._offset)
                 if new and not self._offset:
-                    text += self._lead(text, "… " if part.kind == "reasoning" else "")
+                    text += self._lead(text, _MARKS[part.kind])
                 self._offset += len(new)
                 self._printed[self._index] = self._offset
                 text += self._cleaner.feed(new)
@@ -101,7 +108,7 @@ class TextDisplay(RunDisplay):
         text = ""
         with self._run.lock:
             for index, part in enumerate(self._run.transcript.parts):
-                if not isinstance(part, ToolCall):
+                if isinstance(part, Passage):
                     new = visible(part.text.since(self._printed.get(index, 0)))
                     text += self._lead(text, "") + new if new else ""
         return text

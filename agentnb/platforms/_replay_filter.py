@@ -10,12 +10,20 @@ from typing import Final
 
 from agentnb.event.types import (
     ApprovalRequested,
+    CitationAdded,
+    CustomEvent,
     Event,
     FollowupsSuggested,
+    MediaProduced,
     RawEvent,
     ReasoningDelta,
+    RefusalDelta,
     RunFailed,
     RunStarted,
+    StateDelta,
+    StateSnapshot,
+    StepFinished,
+    StepStarted,
     TextDelta,
     ToolCallDelta,
     ToolCallFinished,
@@ -25,12 +33,20 @@ from agentnb.event.types import (
 )
 from agentnb.platforms._replayed_tool_calls import ReplayedToolCalls
 
-Delta = TextDelta | ReasoningDelta
+Delta = TextDelta | ReasoningDelta | RefusalDelta
 _Key = tuple[type[Delta], str | None]
 
 # A match of this many characters is no coincidence.
 _UNIQUE_LENGTH: Final = 32
-_CONTENT: Final = (TextDelta, ReasoningDelta, ToolCallStarted, ToolCallDelta, ToolCallFinished)
+_CONTENT: Final = (
+    *(TextDelta, ReasoningDelta, RefusalDelta, MediaProduced),
+    *(ToolCallStarted, ToolCallDelta, ToolCallFinished),
+)
+# Compared as a whole, since they come at once.
+_WHOLE: Final = (
+    *(MediaProduced, CitationAdded, CustomEvent),
+    *(StateSnapshot, StateDelta, StepStarted, StepFinished),
+)
 
 
 def has_content(events: Iterable[Event]) -> bool:
@@ -59,7 +75,8 @@ class ReplayFilter:
     """Passes what a repeated stream adds to the events ``delivered`` before.
 
     Content is compared, not its division into events: text and reasoning by characters, part by
-    part; tool calls by id, else by name and order; raw events by name, and approvals, by number.
+    part; tool calls by id, else by name and order; raw events by name, and approvals, by number;
+    citations, media, steps, states and custom events as they are.
     `RunStarted`, usage and followups without news are dropped.  A part or a call that has another
     id this time continues under its first one.
 
@@ -78,6 +95,7 @@ class ReplayFilter:
         self._raw: Counter[str] = Counter()
         self._approvals = 0
         self._facts: deque[Event] = deque()
+        self._whole: deque[Event] = deque()
         self._run = RunStarted()
         self._usage = UsageReported(usage=Usage())
         self._text: list[str] = []
@@ -86,13 +104,15 @@ class ReplayFilter:
         for event in delivered:
             self._note(event)
             match event:
-                case TextDelta() | ReasoningDelta():
+                case TextDelta() | ReasoningDelta() | RefusalDelta():
                     self._last_part[type(event)] = event.part_id
                     pieces.setdefault(self._key(event), []).append(event.text)
                 case RawEvent():
                     self._raw[event.name] += 1
                 case ApprovalRequested():
                     self._approvals += 1
+                case _ if _is_whole(event):
+                    self._whole.append(event)
                 case RunStarted() | UsageReported() | FollowupsSuggested():
                     self._facts.append(event)
                 case _:
@@ -164,7 +184,7 @@ class ReplayFilter:
 
     def _new(self, event: Event) -> list[Event]:
         match event:
-            case TextDelta() | ReasoningDelta():
+            case TextDelta() | ReasoningDelta() | RefusalDelta():
                 return self._delta(event)
             case ToolCallStarted() | ToolCallDelta() | ToolCallFinished():
                 return self._calls.feed(event)
@@ -174,6 +194,9 @@ class ReplayFilter:
             case ApprovalRequested():
                 self._approvals -= 1
                 return [event] if self._approvals < 0 else []
+            case _ if _is_whole(event) and event in self._whole:
+                self._whole.remove(event)
+                return []
             case _:
                 return [] if self._is_known(event) else [event]
 
@@ -186,7 +209,7 @@ class ReplayFilter:
                 self._passage = len(self._text)
             case RunStarted():
                 self._run = _merged(self._run, event)
-            case UsageReported():
+            case UsageReported(scope="run"):
                 self._usage = _with_usage(self._usage, event)
             case _:
                 pass
@@ -194,7 +217,9 @@ class ReplayFilter:
     # --- facts about the run --------------------------------------------------------------------
 
     def _is_known(self, event: Event) -> bool:
-        if not isinstance(event, RunStarted | UsageReported | FollowupsSuggested):
+        if _is_whole(event) or not isinstance(
+            event, RunStarted | UsageReported | FollowupsSuggested
+        ):
             return False
         if event in self._facts:
             # In order: facts before it were skipped.
@@ -247,6 +272,12 @@ class ReplayFilter:
             if key[0] is kind and available and not part.is_done and part.fits(text):
                 return key
         return None
+
+
+def _is_whole(event: Event) -> bool:
+    if isinstance(event, UsageReported):
+        return event.scope == "step"
+    return isinstance(event, _WHOLE)
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final, cast
 
 from agentnb.event.types import Usage
-from agentnb.event.validation import COST_KEYS, DETAIL_KEYS, TOKEN_KEYS
+from agentnb.event.usage import COST_KEYS, DETAIL_KEYS, TOKEN_KEYS
 
 # The largest integer that JavaScript represents exactly.
 _MAX_COUNT: Final = 2**53

@@ -116,7 +116,8 @@ class RunRequest:
     the answer.  ``followups`` requests suggested questions, where `Capabilities.followups` is true;
     elsewhere it has no effect.  ``tools`` are those of the client that the agent may call, where
     `Capabilities.client_tools` is true: its calls end the response, and the next request of the
-    run has their results in ``tool_rounds``, which follow the prompt, oldest first.
+    run has their results in ``tool_rounds``, which follow the prompt, oldest first.  ``state`` is
+    what the agent shared last in the session or in the run, where the platform does not keep it.
     """
 
     agent: str
@@ -129,6 +130,7 @@ class RunRequest:
     followups: bool = False
     tools: Sequence[ToolSpec] = ()
     tool_rounds: Sequence[ToolRound] = ()
+    state: Any = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

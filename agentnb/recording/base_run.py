@@ -12,8 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from agentnb._support.text import identifier_or_none, printable
-from agentnb.event.transcript import Status, ToolCall, Transcript
-from agentnb.event.types import Event, Usage, event_to_dict
+from agentnb.event.transcript import Status, Step, ToolCall, Transcript
+from agentnb.event.types import (
+    CitationAdded,
+    CustomEvent,
+    Event,
+    MediaProduced,
+    Usage,
+    event_to_dict,
+)
 from agentnb.recording.clock import Clock
 from agentnb.recording.recording import Recording, Waiting
 from agentnb.render.visible import visible
@@ -147,6 +154,44 @@ class BaseRun:
         """The tool calls, in the order of their start."""
         with self.lock:
             return self.transcript.tool_calls
+
+    @property
+    def refusal(self) -> str:
+        """What the agent refused to answer with, "" where it did not; safe to print."""
+        with self.lock:
+            return printable(self.transcript.refusal)
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps and sub-agents, in the order of their start."""
+        with self.lock:
+            return self.transcript.steps
+
+    @property
+    def media(self) -> tuple[MediaProduced, ...]:
+        """The images and other files that it produced; `MediaProduced.save` writes one."""
+        with self.lock:
+            return self.transcript.media
+
+    @property
+    def citations(self) -> tuple[CitationAdded, ...]:
+        """The sources that the answer cites."""
+        with self.lock:
+            return tuple(self.transcript.citations)
+
+    @property
+    def custom_events(self) -> tuple[CustomEvent, ...]:
+        """The events that the agent defines itself."""
+        with self.lock:
+            return tuple(self.transcript.custom_events)
+
+    @property
+    def state(self) -> Any:
+        """The state that the agent shares, as JSON-like data; None where it shares none.
+
+        The next run of the session sends it back, where the platform does not keep it.
+        """
+        return self.transcript.state
 
     @property
     def usage(self) -> Usage | None:

@@ -15,13 +15,13 @@ from weakref import ref
 from agentnb._support.fork import renew_lock_after_fork
 from agentnb.event.surrogates import EventSurrogateJoiner
 from agentnb.event.transcript import Transcript
-from agentnb.event.types import TERMINAL_EVENTS, Event, ReasoningDelta, TextDelta
+from agentnb.event.types import TERMINAL_EVENTS, Event, ReasoningDelta, RefusalDelta, TextDelta
 from agentnb.recording.clock import Clock
 
 _log = logging.getLogger(__name__)
 
-# A tuple: `TextDelta | ReasoningDelta` would be built anew for each event.
-_FRAGMENTS: Final = (TextDelta, ReasoningDelta)
+# A tuple: a union would be built anew for each event.
+_FRAGMENTS: Final = (TextDelta, ReasoningDelta, RefusalDelta)
 # How many events a consumer may lag behind before the run waits for it, and how many it takes at
 # once; how often the run checks, in seconds.
 _MAX_LAG: Final = 1024

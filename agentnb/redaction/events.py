@@ -11,6 +11,7 @@ from typing import Any, Final, cast, get_args
 from agentnb.event.types import (
     Event,
     ReasoningDelta,
+    RefusalDelta,
     TextDelta,
     ToolCallDelta,
     ToolCallStarted,
@@ -31,10 +32,10 @@ from agentnb.redaction.secrets import (
 
 # Identifies a text that grows: its passage or call, and the field of the event that appends to it.
 _TextKey = tuple[Hashable, str]
-_DETAILS: Final = "details"
 _GROWING: Final[dict[type, tuple[str, ...]]] = {
     TextDelta: ("text",),
     ReasoningDelta: ("text",),
+    RefusalDelta: ("text",),
     ToolCallStarted: ("arguments",),
     ToolCallDelta: ("arguments", "output"),
 }
@@ -115,7 +116,7 @@ class StreamMask:
         names = _texts(event)
         if not names:
             # A fragment without text follows what is buffered, and releases nothing.
-            if not isinstance(event, TextDelta | ReasoningDelta | ToolCallDelta):
+            if type(event) not in _GROWING or isinstance(event, ToolCallStarted):
                 self._release(result)
             result.append(_masked(event))
             return
@@ -190,12 +191,12 @@ def without_secrets(events: Sequence[Event]) -> tuple[Sequence[Event], bool]:
 
 
 def masked_event(event: Event) -> Event:
-    """Return ``event`` with all its texts masked; omit details that nest too deeply."""
+    """Return ``event`` with all its texts masked; omit data that nest too deeply."""
     data = event_to_dict(event)
     try:
         clean = mask_value(data)
     except RecursionError:
-        clean = mask_value({name: value for name, value in data.items() if name != _DETAILS})
+        clean = mask_value({k: v for k, v in data.items() if not isinstance(v, dict | list)})
     return event_from_dict({**clean, "type": event.type})
 
 
@@ -219,7 +220,7 @@ def _holds_secret(value: Any) -> bool:
         return has_secret(value)
     if isinstance(value, tuple):
         return any(map(_holds_secret, cast("tuple[Any, ...]", value)))
-    if isinstance(value, dict):
+    if isinstance(value, dict | list):
         try:
             return bool(mask_value(value) != value)
         except RecursionError:

@@ -8,20 +8,27 @@ to it, and nothing is ever loaded.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Final
 
-from agentnb.event.transcript import Passage, ToolCall
+from agentnb.event.transcript import Passage
+from agentnb.render.html_parts import (
+    Format,
+    data_blocks,
+    muted,
+    muted_note,
+    on_lines,
+    part_blocks,
+    source_blocks,
+)
 from agentnb.render.markdown_html import MarkdownRenderer, plain_html
 from agentnb.render.markup import WRAPPER_CLASS, Html, Style, element, joined, sanitized
-from agentnb.render.text import pretty_json, to_text
+from agentnb.render.text import to_text
 from agentnb.render.timeline import timeline_html
 from agentnb.render.view import (
     STATUS_MARKS,
     STATUS_WORDS,
-    TOOL_WORDS,
     RunView,
-    brief_seconds,
     by_priority,
     decision_hint,
     end_note,
@@ -29,10 +36,9 @@ from agentnb.render.view import (
     first_approvals,
     metrics,
     seconds,
-    tool_texts,
     transcript_bytes,
 )
-from agentnb.render.visible import one_line, visible
+from agentnb.render.visible import one_line
 
 # Limit of a notebook's outputs, HTML and text together: three bytes per byte of the transcript,
 # and a fixed part for labels.
@@ -43,34 +49,13 @@ _PER_LINE: Final = 13
 _OUTPUT_BYTES: Final = 1_000_000
 _OUTPUT_TOOL_TEXT: Final = 4_000
 _OUTPUT_PARTS: Final = 2_000
+_OUTPUT_MEDIA: Final = 500_000
 _FILE_BYTES: Final = 20_000_000
-_PREVIEW: Final = 120
 _MIN_PARTS: Final = 50
 _MIN_TEXT: Final = 50
 _DURATION: Final = re.compile(
     r"\b\d+(\.\d)?(\s|&nbsp;)(ms|s|min|h)\b((\s|&nbsp;)\d\d(\s|&nbsp;)(min|s)\b)?"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class _Format:
-    """How much is rendered, and how.
-
-    ``tool`` and ``passage`` limit the characters of each text, ``parts`` the number of parts, of
-    which the last ones are kept.  ``lean`` omits styles, ``plain`` Markdown.  ``markdown`` is
-    shared by all formats of a run.  ``timeline`` adds the timeline.
-    """
-
-    tool: int
-    passage: int
-    parts: int = 100_000
-    lean: bool = False
-    plain: bool = False
-    markdown: MarkdownRenderer = field(default_factory=MarkdownRenderer)
-    timeline: bool = False
-
-    def style(self, style: Style) -> Style | None:
-        return None if self.lean else style
 
 
 def to_html(view: RunView, *, standalone: bool = False) -> str:
@@ -93,8 +78,12 @@ def to_html(view: RunView, *, standalone: bool = False) -> str:
 
 def whole_html(view: RunView) -> Html:
     """Return the run as a fragment for a document of its own, limited to 20 MB."""
-    format_ = _Format(
-        tool=_FILE_BYTES, passage=_FILE_BYTES, markdown=_parsed_markdown(view), timeline=True
+    format_ = Format(
+        tool=_FILE_BYTES,
+        passage=_FILE_BYTES,
+        media=_FILE_BYTES,
+        markdown=_parsed_markdown(view),
+        timeline=True,
     )
     return _fitted(view, _FILE_BYTES, format_)
 
@@ -109,19 +98,15 @@ def page_html(title: str, body: Html, *, width: str = "50rem") -> str:
     return _PAGE.format(title=element("title", one_line(title)), body=body, width=width)
 
 
-def muted_note(text: str) -> Html:
-    """Return a paragraph of small, muted text."""
-    return element("p", muted(text))
-
-
 def _output_html(view: RunView) -> Html:
     text = to_text(view)
     both = _PER_BYTE * transcript_bytes(view) + _FIXED
     total = max(_FIXED // 2, min(both - len(text.encode()), _OUTPUT_BYTES))
-    format_ = _Format(
+    format_ = Format(
         tool=_OUTPUT_TOOL_TEXT,
         passage=total,
         parts=_OUTPUT_PARTS,
+        media=_OUTPUT_MEDIA,
         markdown=_parsed_markdown(view),
     )
     blocks = _blocks(view, format_)
@@ -151,7 +136,7 @@ def _timeline(view: RunView, *, room: int | None = None) -> Html | None:
     return timeline_html(view.segments(), view.duration, room=room, line=_PER_LINE)
 
 
-def _fitted(view: RunView, total: int, format_: _Format) -> Html:
+def _fitted(view: RunView, total: int, format_: Format) -> Html:
     """Return the run in this format, or in the richest plainer one of at most ``total`` bytes."""
     while True:
         html, size = _sanitized_within(_blocks(view, format_), total)
@@ -184,23 +169,21 @@ def _sanitized_within(blocks: list[str], total: int) -> tuple[Html, int]:
 
 
 def _wrapped(blocks: list[str]) -> Html:
-    return element("div", *_on_lines(blocks), class_=WRAPPER_CLASS, style=Style.BREAKING)
+    return element("div", *on_lines(blocks), class_=WRAPPER_CLASS, style=Style.BREAKING)
 
 
-def _blocks(view: RunView, format_: _Format) -> list[str]:
+def _blocks(view: RunView, format_: Format) -> list[str]:
     blocks: list[str] = [_header(view)]
     if view.notice:
         blocks.append(muted_note(one_line(view.notice, 500)))
     parts = view.transcript.parts[-format_.parts :]
     if (dropped := len(view.transcript.parts) - len(parts)) > 0:
         blocks.append(muted_note(f"… {dropped:,} earlier parts"))
-    for part in parts:
-        if isinstance(part, ToolCall):
-            blocks.append(_tool(part, format_))
-        elif part.kind == "reasoning":
-            blocks.append(_reasoning(part, format_))
-        else:
-            blocks.append(element("div", _passage(part, format_), dir="auto"))
+    blocks += part_blocks(parts, format_, earlier=view.transcript.parts[:dropped])
+    blocks += source_blocks(view.transcript.citations)
+    if (state := view.transcript.state_text) is not None:
+        body = element("blockquote", *on_lines(data_blocks("", state, format_)))
+        blocks.append(element("details", element("summary", "State"), body))
     timeline = _timeline(view) if format_.timeline else None
     blocks += [*_approvals(view, format_), *_end(view)]
     return blocks if timeline is None else [*blocks, timeline]
@@ -216,54 +199,7 @@ def _header(view: RunView) -> Html:
     )
 
 
-def _reasoning(part: Passage, format_: _Format) -> Html:
-    text = _passage(part, format_)
-    body = element("blockquote", text, dir="auto", style=format_.style(Style.INDENTED))
-    summary = element("summary", "Reasoning")
-    return element("details", summary, body, style=format_.style(Style.FOLDED))
-
-
-def _tool(call: ToolCall, format_: _Format) -> Html:
-    state = TOOL_WORDS[call.status]
-    if call.duration is not None:
-        state += " · " + brief_seconds(call.duration).replace(" ", "\u00a0")
-    name = element("code", one_line(call.name or "tool"))
-    preview = "" if format_.lean else one_line(str(call.arguments_text), _PREVIEW)
-    preview = f" {preview} · " if preview not in ("", "{}") else " "
-    summary = element("summary", name, muted(preview + state))
-    blocks = [block for label, text in tool_texts(call) for block in _data(label, text, format_)]
-    if not blocks:
-        blocks.append(muted_note("No arguments and no result were reported."))
-    body = element("blockquote", *_on_lines(blocks), style=format_.style(Style.INDENTED))
-    return element("details", summary, body, style=format_.style(Style.FOLDED))
-
-
-def _data(label: str, text: str, format_: _Format) -> list[str]:
-    content = visible(text[: format_.tool])
-    if len(text) <= format_.tool and not format_.lean:
-        content = pretty_json(content)
-    # An HTML export uses a monospaced font for `code` only.
-    code = element("code", content, style=format_.style(Style.DATA))
-    box = element("pre", code, style=format_.style(Style.BOX))
-    # As a paragraph, a label would be as near to the text before it as to its own.
-    return [joined([element("small", label), box]), *_more(len(text) - format_.tool)]
-
-
-def _passage(part: Passage, format_: _Format) -> Html:
-    text = str(part.text)
-    kept = text[: format_.passage]
-    if format_.plain or len(kept) < len(text):
-        html = plain_html(kept)
-    else:
-        html = format_.markdown.html(kept, lean=format_.lean)
-    return joined([html, *_more(len(text) - format_.passage)])
-
-
-def _more(count: int) -> list[str]:
-    return [muted_note(f"… {count:,} more characters")] if count > 0 else []
-
-
-def _approvals(view: RunView, format_: _Format) -> list[str]:
+def _approvals(view: RunView, format_: Format) -> list[str]:
     html: list[str] = []
     approvals, more = first_approvals(view)
     # Both are cut like tool texts if there is no room.
@@ -275,7 +211,7 @@ def _approvals(view: RunView, format_: _Format) -> list[str]:
             words += [" ", element("code", one_line(approval.tool, max_tool))]
         blocks: list[str] = [element("p", *words)]
         if approval.arguments not in ("", "{}"):
-            blocks += _data("Arguments", approval.arguments, format_)
+            blocks += data_blocks("Arguments", approval.arguments, format_)
         if note:
             blocks.append(muted_note(note))
         # In a style that no answer can imitate.
@@ -305,16 +241,6 @@ def _end(view: RunView) -> list[str]:
     return [*notes, *blocks, *([muted_note(figures)] if figures else [])]
 
 
-def muted(*content: str) -> Html:
-    """Return small, muted text."""
-    return element("small", *content, style=Style.MUTED)
-
-
-def _on_lines(blocks: list[str]) -> list[str]:
-    """Return each block followed by a line break, for readable diffs of notebooks."""
-    return [piece for block in blocks for piece in (block, "\n")]
-
-
 def _parsed_markdown(view: RunView) -> MarkdownRenderer:
     """Return a renderer that has parsed the run's passages, in order of priority."""
     renderer = MarkdownRenderer()
@@ -328,7 +254,8 @@ _PAGE: Final = """<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta http-equiv="Content-Security-Policy"
+  content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 {title}

@@ -8,10 +8,13 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any, Final
 
-from agentnb.event.transcript import Part, Passage, TextBuffer, ToolCall
+from agentnb.event.transcript import MediaPart, Part, Passage, Step, TextBuffer, ToolCall
+from agentnb.event.types import CitationAdded
 from agentnb.render.markdown_code import RELATIVE, fenced, inline_code
 from agentnb.render.markdown_sanitizer import escape_line, sanitize_markdown
+from agentnb.render.markup import link_address
 from agentnb.render.parse_budget import ParseBudget
+from agentnb.render.text import pretty_json
 from agentnb.render.view import (
     TOOL_WORDS,
     RunView,
@@ -21,6 +24,7 @@ from agentnb.render.view import (
     end_note,
     error_line,
     first_approvals,
+    media_words,
     metrics,
     tool_texts,
 )
@@ -64,8 +68,12 @@ def answer_markdown(view: RunView, budget: ParseBudget | None = None) -> list[st
     budget = budget or ParseBudget()
     for part in by_priority(part for part in parts if isinstance(part, Passage)):
         texts[id(part)] = _passage(part, budget)
-    blocks = [_tool(part) if isinstance(part, ToolCall) else texts[id(part)] for part in parts]
+    blocks = [texts[id(part)] if isinstance(part, Passage) else _block(part) for part in parts]
     blocks = [block for block in blocks if block]
+    if sources := "\n".join(f"1. {_source(each)}" for each in view.transcript.citations[:50]):
+        blocks.append(f"Sources:\n\n{sources}")
+    if (state := view.transcript.state_text) is not None:
+        blocks.append(_details("State", fenced(visible(pretty_json(state)))))
     blocks += _approvals(view)
     blocks += [f"*{note}*" for note in (decision_hint(view), end_note(view)) if note is not None]
     if (error := error_line(view)) is not None:
@@ -123,7 +131,33 @@ def _merge_texts(parts: Sequence[Part]) -> list[Part]:
 def _passage(part: Passage, budget: ParseBudget) -> str:
     if part.kind == "text":
         return sanitize_markdown(str(part.text), budget)
+    if part.kind == "refusal":
+        return f"**The agent refused:**\n\n{quote_markdown(str(part.text), budget)}"
     return _details("Reasoning", quote_markdown(str(part.text), budget))
+
+
+def _block(part: ToolCall | Step | MediaPart) -> str:
+    match part:
+        case ToolCall():
+            return _tool(part)
+        case Step():
+            words = [f"▸ **{escape_markdown(part.name or 'Step')}**", TOOL_WORDS[part.status]]
+            if part.duration is not None:
+                words.append(brief_seconds(part.duration))
+            if part.error is not None:
+                words.append(escape_markdown(part.error))
+            return " · ".join(words)
+        case MediaPart(media):
+            words = escape_markdown(media_words(media))
+            address = link_address(media.url)
+            return words if address is None else f"[{words}](<{address.href}>)"
+
+
+def _source(citation: CitationAdded) -> str:
+    address = link_address(citation.url or "")
+    text = escape_line(one_line(citation.title or citation.url or "A source", 300))
+    line = text if address is None else f"[{text}](<{address.href}>)"
+    return f"{line}: “{escape_line(one_line(citation.quote, 300))}”" if citation.quote else line
 
 
 def _tool(call: ToolCall) -> str:

@@ -42,6 +42,7 @@ class Style(StrEnum):
     COLUMNS = "display:flex;flex-wrap:wrap;gap:0 1.5em"
     COLUMN = "flex:1 1 260px;min-width:0"
     SCROLLED = "overflow-x:auto"
+    IMAGE = "max-width:100%"
     # A table whose second column is a scale; not every viewer has a fixed table layout.
     PLOT = "width:100%;max-width:48em;table-layout:fixed"
     PLOT_LABELS = "width:45%;text-align:left"
@@ -59,13 +60,14 @@ _BLOCKS: Final = {
 }
 _LISTS: Final = {"li", "ol", "ul"}
 _TABLES: Final = {"caption", "table", "tbody", "td", "th", "thead", "tr"}
-_INLINE: Final = {"a", "br", "code", "em", "s", "small", "span", "strong"}
+_INLINE: Final = {"a", "br", "code", "em", "img", "s", "small", "span", "strong"}
 _TAGS: Final = _BLOCKS | _LISTS | _TABLES | _INLINE
 _REL: Final = "noopener noreferrer nofollow"
 _ATTRIBUTES: Final = {
     "*": {"class", "style", "dir"},
     "a": {"href", "target"},
     "details": {"open"},
+    "img": {"src", "alt"},
     "ol": {"start"},
     "th": {"scope"},
 }
@@ -78,6 +80,9 @@ _VALUES: Final[dict[str, frozenset[str]]] = {
     "scope": frozenset({"col", "row"}),
 }
 
+_IMAGE_DATA: Final = re.compile(
+    r"data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/]+={0,2}", re.IGNORECASE
+)
 _SPECIAL: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
 _FORBIDDEN_IN_ADDRESS: Final = re.compile(
     r"[\x00-\x20\x7f-\xa0\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\\]"
@@ -150,7 +155,7 @@ def sanitized(markup: Html) -> Html:
         tags=_TAGS,
         attributes={tag: set(names) for tag, names in _ATTRIBUTES.items()},
         attribute_filter=_attribute,
-        url_schemes={"http", "https", "mailto"},
+        url_schemes={"data", "http", "https", "mailto"},
         link_rel=_REL,
     )
     return Html(_BLANK.sub("&#10;", clean))
@@ -160,12 +165,21 @@ def _attribute(tag: str, name: str, value: str) -> str | None:
     match name:
         case "href":
             return value if link_address(value) is not None else None
+        case "src":
+            return value if is_image(value) else None
+        case "alt":
+            return value
         case "start":
             return value if value.isascii() and value.isdigit() else None
         case "style":
             return value if is_style(value) else None
         case _:
             return value if value in _VALUES.get(name, ()) else None
+
+
+def is_image(url: str) -> bool:
+    """Return whether ``url`` has the content of a bitmap, so that displaying it loads nothing."""
+    return _IMAGE_DATA.fullmatch(url) is not None
 
 
 class Address(NamedTuple):

@@ -6,12 +6,13 @@ import json
 import re
 from typing import Final
 
-from agentnb.event.transcript import ToolCall
+from agentnb.event.transcript import MediaPart, Passage, Step, ToolCall
 from agentnb.render.view import (
     RunView,
     decision_hint,
     error_line,
     first_approvals,
+    media_words,
     summary,
 )
 from agentnb.render.visible import one_line, visible
@@ -44,6 +45,9 @@ def to_text(view: RunView) -> str:
         lines += [body, ""]
     if dropped > 0:
         lines += [f"({dropped:,} more characters)", ""]
+    if refusal := visible(view.transcript.refusal[:_MAX_ANSWER]).strip("\n"):
+        lines += [f"refused: {refusal}", ""]
+    lines += _sources(view)
     if (error := error_line(view)) is not None:
         lines.append(f"error: {one_line(error[1], 1000)}")
     lines += _approvals(view)
@@ -58,17 +62,38 @@ def to_text(view: RunView) -> str:
 def _steps(view: RunView) -> list[str]:
     steps: list[str] = []
     for part in view.transcript.parts:
-        if isinstance(part, ToolCall):
-            outcome = part.error if part.error is not None else str(part.result_text)
-            arguments = one_line(str(part.arguments_text), _STEP // 2)
-            call = f"→ {one_line(part.name, _STEP)}({arguments})"
-            steps.append(f"{call} = {one_line(outcome, _STEP // 2)}" if outcome else call)
-        elif part.kind == "reasoning" and (thought := one_line(str(part.text), _STEP)):
-            steps.append(f"… {thought}")
+        indent = "  " * part.depth
+        match part:
+            case ToolCall():
+                outcome = part.error if part.error is not None else str(part.result_text)
+                arguments = one_line(str(part.arguments_text), _STEP // 2)
+                call = f"{indent}→ {one_line(part.name, _STEP)}({arguments})"
+                steps.append(f"{call} = {one_line(outcome, _STEP // 2)}" if outcome else call)
+            case Step():
+                error = "" if part.error is None else f": {one_line(part.error, _STEP)}"
+                steps.append(f"{indent}▸ {one_line(part.name, _STEP) or 'Step'}{error}")
+            case MediaPart(media):
+                steps.append(f"{indent}▣ {media_words(media)}")
+            case Passage(kind="reasoning"):
+                if thought := one_line(str(part.text), _STEP):
+                    steps.append(f"{indent}… {thought}")
+            case Passage():
+                pass
     more = len(steps) - _MAX_STEPS
     if more > 0:
         steps = [f"({more:,} earlier steps)", *steps[-_MAX_STEPS:]]
     return [*steps, ""] if steps else []
+
+
+def _sources(view: RunView) -> list[str]:
+    citations = view.transcript.citations
+    lines = [
+        f"[{number}] {one_line(' '.join(filter(None, (each.title, each.url))), 2 * _STEP)}"
+        for number, each in enumerate(citations[:_MAX_STEPS], 1)
+    ]
+    if (more := len(citations) - _MAX_STEPS) > 0:
+        lines.append(f"({more:,} more sources)")
+    return [*lines, ""] if lines else []
 
 
 def _approvals(view: RunView) -> list[str]:

@@ -18,6 +18,7 @@ _COLOURS: Final[dict[Kind, str]] = {
     "text": "#47d",
     "tool": "#295",
     "approval": "#b70",
+    "step": "#678",
 }
 _FAILED: Final = "#d33"
 _STATUS: Final = {

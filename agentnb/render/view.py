@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from agentnb.event.approvals import changed_ids
 from agentnb.event.timeline import Segment
-from agentnb.event.transcript import Passage, Status, ToolCall, Transcript
-from agentnb.event.types import ApprovalRequested, Usage, changed_ids
+from agentnb.event.transcript import MediaPart, Passage, Status, Step, ToolCall, Transcript
+from agentnb.event.types import ApprovalRequested, MediaProduced, Usage
 from agentnb.render.visible import one_line
 
 STATUS_MARKS: Final[dict[Status, str]] = {
@@ -148,6 +149,8 @@ def metrics(view: RunView) -> list[tuple[str, str]]:
         pairs.append(("Platform time", brief_seconds(own)))
     if view.transcript.model:
         pairs.append(("Model", one_line(view.transcript.model)))
+    if custom := len(view.transcript.custom_events):
+        pairs.append(("Custom events", f"{custom:,}"))
     if unknown := len(view.transcript.raw_events):
         pairs.append(("Unknown events", f"{unknown:,}"))
     return pairs
@@ -192,6 +195,15 @@ def tool_texts(call: ToolCall) -> list[tuple[str, str]]:
     return texts if call.error is None else [*texts, ("Error", call.error)]
 
 
+def media_words(media: MediaProduced) -> str:
+    """Return the name and the type of a file in words: ``chart.png (image/png)``."""
+    kind = one_line(media.mime_type, 100)
+    if media.name is None:
+        return kind or "A file"
+    name = one_line(media.name, 200)
+    return f"{name} ({kind})" if kind else name
+
+
 def decision_hint(view: RunView) -> str | None:
     """Return how to decide a pending approval from code; None without one."""
     pending = view.transcript.pending_approvals
@@ -234,17 +246,27 @@ def transcript_bytes(view: RunView) -> int:
     """Return about how many bytes the run's transcript takes as JSON in UTF-8."""
     transcript = view.transcript
     total = 0
-    texts = [*transcript.followups]
+    texts = [*transcript.followups, transcript.state_text or ""]
+    for citation in transcript.citations:
+        texts += [citation.url or "", citation.title or "", citation.quote or ""]
+        total += _TOOL_OVERHEAD
     for approval, _ in first_approvals(view)[0]:
         texts += [approval.message, approval.tool or "", approval.arguments]
         total += _TOOL_OVERHEAD
     if (error := error_line(view)) is not None:
         texts.append(error[1])
     for part in transcript.parts:
-        if isinstance(part, ToolCall):
-            texts += [part.call_id, part.name, *(text for _, text in tool_texts(part))]
-            total += _TOOL_OVERHEAD
-        else:
-            texts.append(str(part.text))
-            total += _PASSAGE_OVERHEAD
+        match part:
+            case ToolCall():
+                texts += [part.call_id, part.name, *(text for _, text in tool_texts(part))]
+                total += _TOOL_OVERHEAD
+            case Step():
+                texts += [part.step_id, part.name, part.error or ""]
+                total += _TOOL_OVERHEAD
+            case MediaPart(media):
+                texts += [media.url, media.mime_type, media.name or ""]
+                total += _TOOL_OVERHEAD
+            case Passage():
+                texts.append(str(part.text))
+                total += _PASSAGE_OVERHEAD
     return total + sum(len(text.encode(errors="replace")) for text in texts)

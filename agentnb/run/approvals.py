@@ -8,6 +8,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
 from agentnb.errors import RequestError
+from agentnb.event.approvals import is_changed
 from agentnb.event.types import (
     TERMINAL_EVENTS,
     ApprovalRequested,
@@ -15,7 +16,6 @@ from agentnb.event.types import (
     RunFinished,
     RunStarted,
     TextDelta,
-    is_changed,
 )
 from agentnb.recording.clock import PlayedBatch
 from agentnb.render.visible import one_line

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 from uuid import uuid4
 
@@ -176,7 +176,7 @@ class ToolPlatform(BasePlatform):
 
     async def _round(self, state: _State) -> AsyncGenerator[list[Event], None]:
         """Yield the events of one request; those of the client's tools that it calls are kept."""
-        transcript = Transcript()
+        transcript = Transcript(state=state.request.state)
         finished: RunFinished | None = None
         async with aclosing(self._platform.stream(state.request)) as batches:
             async for batch in batches:
@@ -190,6 +190,7 @@ class ToolPlatform(BasePlatform):
         # A server also leaves calls of its own tools without a result.
         if any(call.name in self._tools for call in calls):
             state.text, state.calls, state.results = transcript.text, calls, []
+            state.request = replace(state.request, state=transcript.state)
         else:
             yield [finished]
 
@@ -202,7 +203,8 @@ class ToolPlatform(BasePlatform):
                 # Each response has an id of its own; the run has that of the first.
                 return [RunStarted(model=event.model)] if event.model else []
             case UsageReported():
-                state.usage = _sum(state.earlier, event.usage)
+                total = state.earlier
+                state.usage = event.usage if total is None else total.plus(event.usage)
                 return [UsageReported(usage=state.usage, model=event.model)]
             case ToolCallStarted() | ToolCallDelta() | ToolCallFinished():
                 return [replace(event, call_id=state.unique_id(event.call_id))]
@@ -259,12 +261,3 @@ class ToolPlatform(BasePlatform):
     def _noted(self, state: _State, events: list[Event]) -> list[Event]:
         state.events += events
         return events
-
-
-def _sum(one: Usage | None, other: Usage) -> Usage:
-    """Return the sum of two usages; a figure that only one has counts as it is."""
-    sums = {} if one is None else one.to_dict()
-    for name, value in asdict(other).items():
-        if value is not None:
-            sums[name] = sums.get(name, 0) + value
-    return Usage(**sums)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from uuid import uuid4
 
 from agentnb.errors import RequestError
-from agentnb.event.types import Event, RunStarted
+from agentnb.event.types import Event, RunStarted, StateSnapshot
 from agentnb.platforms.base import Message, Platform, RunRequest
 from agentnb.recording.base_run import BaseRun
 from agentnb.run.request import invoked
@@ -22,7 +22,7 @@ def send(
     """Start a run and yield its events, in one batch without ``stream``.
 
     Where the platform does not remember conversations, a new session gets an id here, and a
-    continued one its messages.
+    continued one its messages and its state.
     """
     if platform.capabilities.sessions and not platform.capabilities.remembers:
         return _continued(platform, request, stream=stream)
@@ -34,6 +34,9 @@ async def _continued(
 ) -> AsyncGenerator[list[Event], None]:
     request = await _with_conversation(platform, request)
     yield [RunStarted(session_id=request.session_id)]
+    if request.state is not None:
+        # What the agent changes is this state.
+        yield [StateSnapshot(state=request.state)]
     batches = platform.stream(request) if stream else invoked(platform, request)
     async with aclosing(batches):
         async for batch in batches:
@@ -54,7 +57,7 @@ async def _with_conversation(platform: Platform, request: RunRequest) -> RunRequ
             f"agentnb knows no conversation '{request.session_id}' with {request.agent}.",
             hint=f"{platform.name} keeps none itself; leave session out to begin a new one.",
         )
-    return replace(request, history=tuple(_messages(runs)))
+    return replace(request, history=tuple(_messages(runs)), state=runs[-1].state)
 
 
 def _session_runs(platform: str, request: RunRequest) -> list[BaseRun]:
@@ -81,5 +84,5 @@ def _messages(runs: Iterable[BaseRun]) -> Iterable[Message]:
             yield from run.request.history
             is_first = False
         yield {"role": "user", "content": run.request.prompt}
-        if run.transcript.text:
-            yield {"role": "assistant", "content": run.transcript.text}
+        if answer := run.transcript.text or run.transcript.refusal:
+            yield {"role": "assistant", "content": answer}

@@ -14,7 +14,7 @@ from agentnb.event.serialization import decode
 from agentnb.event.transcript import fold
 from agentnb.store.deduplication import settle
 from agentnb.store.processes import database_time, is_row_gone, liveness_columns, process_id
-from agentnb.store.record import plain
+from agentnb.store.record import content_texts, plain
 from agentnb.store.schema import content, event_chunk, process, run, tool_call
 from agentnb.store.store import Store
 
@@ -85,12 +85,9 @@ def _interrupt(connection: Connection, store: Store, id_: str, seen_at: int) -> 
         )
         with suppress(ValueError):
             events = [e for p in connection.execute(chunks).scalars() for e in decode(p)[0]]
-            transcript = fold(events)
-            connection.execute(
-                update(content)
-                .where(content.c.run == key)
-                .values(text=plain(transcript.text), reasoning=plain(transcript.reasoning))
-            )
+            texts = content_texts(fold(events))
+            values = {name: plain(text) for name, text in texts.items() if text is not None}
+            connection.execute(update(content).where(content.c.run == key).values(values))
     _end(connection, id_)
     return len(keys)
 

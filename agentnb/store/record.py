@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any, Final, Literal, cast
 
 from agentnb._support.text import well_formed
+from agentnb.event.transcript import Transcript
 from agentnb.event.types import Usage
 from agentnb.platforms._usage import read_usage
 from agentnb.platforms.base import RemoteRun
@@ -75,6 +76,7 @@ class RunRecord:
     status: str = column("text", "category", nullable=False)
     prompt: str | None = column("text", "string", table="content")
     text: str | None = column("text", "string", table="content")
+    refusal: str | None = column("text", "string", table="content")
     # When it was sent; of a pulled run, when it started or was created, as the platform reports.
     started_at: int = column("bigint", TIMESTAMP, nullable=False)
     finished_at: int | None = column("bigint", TIMESTAMP)
@@ -105,6 +107,8 @@ class RunRecord:
     # When the platform's own entry was last pulled.
     pulled_at: int | None = column("bigint")
     reasoning: str | None = column("text", table="content")
+    # JSON: what the agent shares as its state.
+    state: str | None = column("text", "string", table="content")
     # JSON: the rest of the request, see `rows`.
     request: str | None = column("text", table="content")
     # JSON: the platform's own entry of the run, `RemoteRun.raw`.
@@ -141,6 +145,11 @@ class RunRecord:
             error_code=transcript.error_code,
             error_class=transcript.failure and transcript.failure.error_type,
         )
+
+    def add_texts(self, transcript: Transcript) -> None:
+        """Set the texts of a run; hold its lock."""
+        for name, text in content_texts(transcript).items():
+            setattr(self, name, text)
 
     @classmethod
     def from_remote(
@@ -223,6 +232,16 @@ class RunRecord:
                 value = getattr(self, name)
                 row[name] = plain(value) if info.sql == "text" and value is not None else value
         return row
+
+
+def content_texts(transcript: Transcript) -> dict[str, str | None]:
+    """Return the texts of a run by their columns in `content`."""
+    return {
+        "text": transcript.text,
+        "reasoning": transcript.reasoning,
+        "refusal": transcript.refusal or None,
+        "state": transcript.state_text,
+    }
 
 
 @cache

@@ -162,7 +162,7 @@ def _sizes(store: Store) -> Select[str, str, int, int]:
         return func.coalesce(total.scalar_subquery(), 0)
 
     size = (
-        inside(content, "prompt", "text", "reasoning", "request", "remote")
+        inside(content, "prompt", "text", "reasoning", "refusal", "state", "request", "remote")
         + inside(event_chunk, "payload")
         + inside(tool_call, "arguments", "result")
         + _PER_RUN

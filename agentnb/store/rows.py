@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from agentnb.event.serialization import encode
-from agentnb.event.transcript import ToolCall
+from agentnb.event.transcript import Passage, ToolCall
 from agentnb.event.types import Event
 from agentnb.platforms.base import Media, RunRequest
 from agentnb.platforms.names import storable_url
@@ -85,13 +85,11 @@ def rows_of(
         ended = run.done or last
         record = RunRecord.from_run(run, process=process, user=user)
         record.events = progress.first + len(events)
-        size = sum(
-            len(part.text) for part in run.transcript.parts if not isinstance(part, ToolCall)
-        )
+        size = sum(len(part.text) for part in run.transcript.parts if isinstance(part, Passage))
         written = (ended, size if ended else size.bit_length(), store_content)
         has_texts = written != progress.content and store_content
         if has_texts:
-            record.text, record.reasoning = run.transcript.text, run.transcript.reasoning
+            record.add_texts(run.transcript)
         calls = [
             (position, version, _call_values(run.local_id, position, call, store_content))
             for position, call in enumerate(run.tool_calls)
@@ -128,7 +126,7 @@ def run_rows(run: BaseRun) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the rows of ``run`` in the tables `run` and `content`."""
     with run.lock:
         record = RunRecord.from_run(run, process=None, user=user_name())
-        record.text, record.reasoning = run.transcript.text, run.transcript.reasoning
+        record.add_texts(run.transcript)
     _add_request(record, run)
     return record.run_row(), record.content_row()
 

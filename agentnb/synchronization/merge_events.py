@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 
 from agentnb.event.transcript import FINAL_STATUSES, Transcript
 from agentnb.event.types import Event
-from agentnb.store.record import plain
+from agentnb.store.record import content_texts, plain
 from agentnb.store.rows import call_row, event_chunks
 from agentnb.store.schema import content, event_chunk, run, tool_call
 from agentnb.store.transactions import in_transaction
@@ -104,8 +104,8 @@ def _write(
             failed = sum(call.status == "failed" for call in transcript.tool_calls)
             counts |= {"tool_calls": len(transcript.tool_calls), "tool_errors": failed}
         connection.execute(update(run).where(run.c.key == each.key).values(counts))
-        if store.store_content and (transcript.text or transcript.reasoning):
-            texts = {"text": transcript.text, "reasoning": transcript.reasoning}
+        texts = content_texts(transcript)
+        if store.store_content and any(texts.values()):
             _fill(connection, each.key, texts)
     if chunks:
         connection.execute(store.insert(event_chunk).on_conflict_do_nothing(), chunks)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 from agentnb._support.fork import imported
 from agentnb.config.names import suggestion
 from agentnb.errors import RequestError
-from agentnb.event.types import Event, ReasoningDelta, TextDelta, event_to_dict
+from agentnb.event.types import Event, ReasoningDelta, RefusalDelta, TextDelta, event_to_dict
 from agentnb.store.filters import Filters, Order, Some, read_filters, read_limit, read_order
 from agentnb.store.prices import prices
 from agentnb.store.values import span
@@ -103,7 +103,7 @@ def _stored_rows(store: Store, filters: Filters, by: Order) -> Generator[tuple[A
 
 def _fields(event: Event) -> tuple[str | None, str | None, str | None, str | None, str | None]:
     """Return an event's text, part id, call id and name, and its other fields as JSON."""
-    if isinstance(event, TextDelta | ReasoningDelta):
+    if isinstance(event, TextDelta | ReasoningDelta | RefusalDelta):
         return event.text, event.part_id, None, None, None
     rest = event_to_dict(event)
     del rest["type"]

@@ -8,13 +8,19 @@ from __future__ import annotations
 from typing import Any, Final
 
 from agentnb._support.text import shortened
-from agentnb.event.transcript import Passage, TextBuffer, ToolCall
-from agentnb.event.types import ApprovalRequested, approval_key
+from agentnb.event.approvals import approval_key
+from agentnb.event.transcript import MediaPart, Part, Passage, Step, TextBuffer, ToolCall
+from agentnb.event.types import ApprovalRequested
 
 # Each text of a tool call, in the first parts and in later ones, which are rarely opened.
 TOOL_TEXT: Final = 100_000
 LATER_TOOL_TEXT: Final = 4_000
 _FIRST_PARTS: Final = 20
+# The address of an image or a file, which may be its content.
+MEDIA_URL: Final = 4_000_000
+# The state as JSON.
+STATE_TEXT: Final = 20_000
+CITATIONS: Final = 200
 # A passage of answer or reasoning.
 PASSAGE_TEXT: Final = 1_000_000
 ERROR_TEXT: Final = 4_000
@@ -31,25 +37,29 @@ APPROVALS: Final = 100
 _NAMES: Final = ("run_id", "session_id", "agent", "model")
 
 
-def part_limit(part: Passage | ToolCall, index: int) -> int:
+def part_limit(part: Part, index: int) -> int:
     """Return the limit of each growing text of part ``index``."""
-    return PASSAGE_TEXT if isinstance(part, Passage) else _tool_limit(index)
+    return _tool_limit(index) if isinstance(part, ToolCall) else PASSAGE_TEXT
 
 
 def _tool_limit(index: int) -> int:
     return TOOL_TEXT if index < _FIRST_PARTS else LATER_TOOL_TEXT
 
 
-def part_texts(part: Passage | ToolCall) -> dict[str, TextBuffer]:
+def part_texts(part: Part) -> dict[str, TextBuffer]:
     """Return the growing texts of a part by field."""
-    if isinstance(part, Passage):
-        return {"text": part.text}
-    return {"arguments": part.arguments_text, "result": part.result_text}
+    match part:
+        case Passage():
+            return {"text": part.text}
+        case ToolCall():
+            return {"arguments": part.arguments_text, "result": part.result_text}
+        case _:
+            return {}
 
 
-def part_fields(part: Passage | ToolCall) -> dict[str, Any]:
+def part_fields(part: Part) -> dict[str, Any]:
     """Return the other fields of a part that may change."""
-    if isinstance(part, Passage):
+    if isinstance(part, Passage | MediaPart):
         return {}
     return {
         "name": shortened(part.name, SHORT_TEXT),
@@ -60,17 +70,29 @@ def part_fields(part: Passage | ToolCall) -> dict[str, Any]:
     }
 
 
-def part_state(part: Passage | ToolCall, index: int) -> dict[str, Any]:
+def part_state(part: Part, index: int) -> dict[str, Any]:
     """Return the JSON form of a part, with bounded texts.
 
-    The number of omitted characters is in ``text_more``, ``arguments_more`` and ``result_more``.
+    The number of omitted characters is in ``text_more``, ``arguments_more``, ``result_more`` and
+    ``url_more``.
     """
     limit = part_limit(part, index)
-    state: dict[str, Any] = {"kind": "tool"}
-    if isinstance(part, Passage):
-        state["kind"] = part.kind
-    else:
-        state["call_id"] = shortened(part.call_id, NAME_TEXT)
+    state: dict[str, Any] = {"kind": part.kind}
+    if part.depth:
+        state["depth"] = part.depth
+    match part:
+        case ToolCall():
+            state["call_id"] = shortened(part.call_id, NAME_TEXT)
+        case Step():
+            state["step_id"] = shortened(part.step_id, NAME_TEXT)
+        case MediaPart(media):
+            size = len(media.url)
+            state["url"] = media.url if size <= MEDIA_URL else ""
+            state["url_more"] = size if size > MEDIA_URL else 0
+            state["mime_type"] = shortened(media.mime_type, NAME_TEXT)
+            state["name"] = None if media.name is None else shortened(media.name, NAME_TEXT)
+        case Passage():
+            pass
     for name, buffer in part_texts(part).items():
         state[name] = str(buffer)[:limit]
         state[f"{name}_more"] = max(0, len(buffer) - limit)
@@ -88,6 +110,10 @@ def bounded_head(head: dict[str, Any]) -> dict[str, Any]:
             "message": shortened(error["message"], ERROR_TEXT),
             "code": None if error["code"] is None else shortened(error["code"], SHORT_TEXT),
         }
+    bounded["citations"] = [
+        {name: text and shortened(text, SHORT_TEXT) for name, text in citation.items()}
+        for citation in head["citations"][:CITATIONS]
+    ]
     bounded["followups"] = [shortened(text, SHORT_TEXT) for text in head["followups"][:FOLLOWUPS]]
     bounded["approvals"] = [
         _bounded_approval(approval, index)

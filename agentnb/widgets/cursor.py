@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from agentnb._support.text import well_formed
-from agentnb.event.transcript import Passage, TextBuffer, ToolCall
+from agentnb.event.transcript import MediaPart, Part, Passage, TextBuffer
 from agentnb.recording.recording import Waiting
 from agentnb.render import RunView
 from agentnb.widgets.bounds import part_fields, part_limit, part_state, part_texts
@@ -57,7 +57,7 @@ class _PartCursor:
 
     __slots__ = ("fields", "limit", "signature", "texts")
 
-    def __init__(self, part: Passage | ToolCall, index: int) -> None:
+    def __init__(self, part: Part, index: int) -> None:
         self.limit = part_limit(part, index)
         self.signature = _signature(part)
         self.texts = {
@@ -65,7 +65,7 @@ class _PartCursor:
         }
         self.fields = self._fields(part)
 
-    def ops(self, index: int, part: Passage | ToolCall) -> list[Op]:
+    def ops(self, index: int, part: Part) -> list[Op]:
         # Of a thousand parts one or two have changed.
         signature = _signature(part)
         if signature == self.signature:
@@ -91,7 +91,7 @@ class _PartCursor:
             ops.append({"op": "set", "index": index, "set": changed})
         return ops
 
-    def _fields(self, part: Passage | ToolCall) -> dict[str, Any]:
+    def _fields(self, part: Part) -> dict[str, Any]:
         return {f"{name}_more": text.more for name, text in self.texts.items()} | part_fields(part)
 
 
@@ -134,9 +134,9 @@ class Cursor:
         return ops
 
 
-def _signature(part: Passage | ToolCall) -> tuple[object, ...]:
+def _signature(part: Part) -> tuple[object, ...]:
     """Return a value that changes with the part; buffers compare by identity."""
     texts = tuple((buffer, len(buffer)) for buffer in part_texts(part).values())
-    if not isinstance(part, ToolCall):
+    if isinstance(part, Passage | MediaPart):
         return texts
     return *texts, part.name, part.error, part.status, part.started, part.finished

@@ -26,14 +26,16 @@ from itertools import islice
 from typing import Any, Final, TypedDict, cast
 
 from agentnb._support.text import well_formed
+from agentnb.event.approvals import changed_ids
 from agentnb.event.timeline import timeline
-from agentnb.event.types import Event, changed_ids, event_to_dict
+from agentnb.event.types import Event, event_to_dict
 from agentnb.recording.recording import Waiting
 from agentnb.render import RunView
 from agentnb.widgets.bounds import (
     KEY_TEXT,
     NAME_TEXT,
     QUESTION_TEXT,
+    STATE_TEXT,
     bounded_head,
     part_state,
     shortened,
@@ -228,8 +230,10 @@ def run_fields(view: RunView) -> dict[str, Any]:
     changed = changed_ids(view.transcript.approvals) if pending else set[str]()
     for approval, state in zip(pending, head["approvals"], strict=False):
         state["changed"] = approval.approval_id in changed
+    state = view.transcript.state_text
     return {
         **head,
+        "state": None if state is None else shortened(state, STATE_TEXT),
         "title": shortened(view.title, NAME_TEXT),
         "platform": shortened(view.platform, NAME_TEXT),
         "prompt": shortened(view.prompt, QUESTION_TEXT),

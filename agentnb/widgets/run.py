@@ -8,7 +8,8 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
-from agentnb.event.types import ApprovalRequested, Event, approval_key
+from agentnb.event.approvals import approval_key
+from agentnb.event.types import ApprovalRequested, Event
 from agentnb.recording.recording import Waiting
 from agentnb.render import RunView, to_html, to_text
 from agentnb.widgets.base import AgentWidget

@@ -6,13 +6,13 @@ Both versions of the protocol are read: 1.0 wraps an object in a field with its 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from agentnb.event import (
     Event,
+    MediaProduced,
     RawEvent,
     ReasoningDelta,
     RunCancelled,
@@ -93,8 +93,8 @@ class Decoder(BaseDecoder):
                     self._last = part
                 case ReasoningDelta(part_id=str(part)):
                     self._seen.add(part)
-                case RawEvent(name="file"):
-                    self._seen.add(event.data)
+                case MediaProduced():
+                    self._seen.add(event.url)
                 case _:
                     pass
 
@@ -222,11 +222,11 @@ class Decoder(BaseDecoder):
             if self._follows:
                 return []
             content = _Content()
-        files: list[Event] = []
+        files: list[MediaProduced] = []
         for part in artifact["parts"]:
             content = content.with_part(part)
-            if (file := _file_event(part)) is not None and file.data not in self._seen:
-                self._seen.add(file.data)
+            if (file := _file_event(part)) is not None and file.url not in self._seen:
+                self._seen.add(file.url)
                 files.append(file)
         sent = self._sent.get(key, "")
         if self._follows and not append and len(content.text) < len(sent):
@@ -290,26 +290,30 @@ class Decoder(BaseDecoder):
 
 
 def part_text(part: Any) -> tuple[str, bool]:
-    """Return a part as text, and whether it is text: data is JSON, a file its name and address."""
+    """Return a part as text, and whether it is text: data is JSON, a file the link to it."""
     if isinstance(text := part.get("text"), str):
         return as_text(text), True
     if "data" in part:
         return as_text(part["data"]), False
     file = _object(part.get("file")) or part
     name = as_text(file.get("filename") or file.get("name"))
-    kind = as_text(file.get("mediaType") or file.get("mimeType"))
     if url := as_text(file.get("url") or file.get("uri")):
         return f"[{name}]({url})" if name else url, False
     if file.get("raw") is not None or file.get("bytes") is not None:
-        return f"[{name or kind or 'file'}]", False
+        return "", False
     raise MalformedError("parts: has one of an unknown kind")
 
 
-def _file_event(part: Any) -> RawEvent | None:
+def _file_event(part: Any) -> MediaProduced | None:
+    """Return the file that a part has the content of, in Base64."""
     file = _object(part.get("file")) or part
-    if file.get("raw") is None and file.get("bytes") is None:
+    content = file.get("raw") if file.get("raw") is not None else file.get("bytes")
+    if content is None:
         return None
-    return RawEvent(name="file", data=json.dumps(part, ensure_ascii=True))
+    kind = as_text(file.get("mediaType") or file.get("mimeType"))
+    name = as_text(file.get("filename") or file.get("name")) or None
+    url = f"data:{kind or 'application/octet-stream'};base64,{as_text(content)}"
+    return MediaProduced(url=url, mime_type=kind, name=name)
 
 
 def _object(value: Any) -> Any:

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
-from agentnb.event import Event
+from agentnb.event import Event, StateSnapshot
 from agentnb.platforms.agui.decoder import Decoder
 from agentnb.platforms.agui.wire import (
     MAX_MEDIA_BYTES,
@@ -69,6 +69,9 @@ class AGUIPlatform(HttpPlatform):
             RequestError: a parameter or an attachment cannot be sent.
         """
         media = await asyncio.to_thread(inline_media, request.media, platform=self.name)
+        if (state := request.params.get("state")) is not None and not request.tool_rounds:
+            # What the agent changes is this state.
+            yield [StateSnapshot(state=state)]
         async with aclosing(super().stream(replace(request, media=media))) as batches:
             async for batch in batches:
                 yield batch

@@ -7,12 +7,15 @@ from typing import Any, ClassVar, cast
 
 from agentnb.event import (
     ApprovalRequested,
+    CustomEvent,
     Event,
     ReasoningDelta,
     RunCancelled,
     RunFailed,
     RunFinished,
     RunStarted,
+    StateDelta,
+    StateSnapshot,
     TextDelta,
     ToolCallDelta,
     ToolCallFinished,
@@ -20,6 +23,7 @@ from agentnb.event import (
     Usage,
     UsageReported,
 )
+from agentnb.platforms.agui.steps import Steps
 from agentnb.plugin import BaseDecoder, MalformedError, RunRequest, as_text, read_usage
 
 
@@ -53,8 +57,13 @@ class Decoder(BaseDecoder):
         self._pending: dict[str, None] = {}
         # The answer in the latest snapshot of the conversation.
         self._answer = ""
+        self._steps = Steps()
 
     def on(self, name: str, data: Any) -> Iterable[Event] | None:
+        events = self._events(name, data)
+        return events and self._steps.placed(_text(data, "subagentRunId"), list(events))
+
+    def _events(self, name: str, data: Any) -> Iterable[Event] | None:
         match name:
             case "RUN_STARTED":
                 run_id, thread_id = _text(data, "runId"), _text(data, "threadId")
@@ -80,6 +89,19 @@ class Decoder(BaseDecoder):
                 call_id = _required(data, "toolCallId")
                 self._pending.pop(call_id, None)
                 return [ToolCallFinished(call_id=call_id, result=_content(data["content"]))]
+            case "STATE_SNAPSHOT":
+                return [StateSnapshot(state=data["snapshot"])]
+            case "STATE_DELTA":
+                return [StateDelta(patch=data["delta"])]
+            case "CUSTOM":
+                return [CustomEvent(name=_required(data, "name"), value=data.get("value"))]
+            case "ACTIVITY_SNAPSHOT":
+                return [CustomEvent(name=_required(data, "activityType"), value=data["content"])]
+            case "STEP_STARTED" | "STEP_FINISHED":
+                change = self._steps.start if name == "STEP_STARTED" else self._steps.finish
+                return change(_text(data, "subagentRunId"), _required(data, "stepName"))
+            case "SUBAGENT_STARTED" | "SUBAGENT_FINISHED" | "SUBAGENT_ERROR":
+                return self._on_subagent(name, data)
             case "MESSAGES_SNAPSHOT":
                 self._answer = _answer(data["messages"])
                 return None
@@ -118,6 +140,14 @@ class Decoder(BaseDecoder):
                 self._calls[call_id][1].append(delta)
             events.append(ToolCallDelta(call_id=call_id, arguments=delta))
         return events
+
+    def _on_subagent(self, name: str, data: Any) -> list[Event]:
+        agent = _required(data, "subagentRunId")
+        if name == "SUBAGENT_STARTED":
+            parent = _text(data, "parentSubagentRunId")
+            return self._steps.start_agent(agent, _text(data, "name"), parent=parent)
+        error = _text(data, "message") or "The subagent failed."
+        return self._steps.finish_agent(agent, error if name == "SUBAGENT_ERROR" else None)
 
     def _on_finished(self, data: Any) -> list[Event]:
         usage, outcome = _usage(data), _object(data.get("outcome"))

@@ -59,6 +59,7 @@ def request_body(request: RunRequest, params: AGUIParams, *, version: str) -> di
         RequestError: a parameter has no JSON form.
     """
     thread_id = request.session_id or str(uuid4())
+    state = request.state if params.state is None else params.state
     content: Any = request.prompt
     if request.media:
         content = [{"type": "text", "text": request.prompt}] if request.prompt else []
@@ -83,7 +84,7 @@ def request_body(request: RunRequest, params: AGUIParams, *, version: str) -> di
             # Without it, servers leave out what is new in 1.0, such as the calls left to a client.
             protocolVersion=version or None,
             messages=messages,
-            state={} if params.state is None else params.state,
+            state={} if state is None else state,
             tools=[*described, *params.tools],
             context=params.context,
             forwardedProps={} if params.forwarded_props is None else params.forwarded_props,

@@ -10,7 +10,14 @@ from dataclasses import replace
 from typing import Any, Final, Literal
 
 from agentnb.event.transcript import Transcript
-from agentnb.event.types import ApprovalRequested, Event, ReasoningDelta, RunCancelled, TextDelta
+from agentnb.event.types import (
+    ApprovalRequested,
+    Event,
+    ReasoningDelta,
+    RefusalDelta,
+    RunCancelled,
+    TextDelta,
+)
 from agentnb.platforms.local.function import AgentFunction, FunctionContext, iterate_batches
 
 # Events buffered before the function has to wait for its consumer.
@@ -126,7 +133,7 @@ class _EventLog:
         self._entries: list[tuple[Event, list[str]]] = []
 
     def add(self, event: Event) -> None:
-        if isinstance(event, TextDelta | ReasoningDelta):
+        if isinstance(event, TextDelta | ReasoningDelta | RefusalDelta):
             last, more = self._entries[-1] if self._entries else (None, [])
             if type(last) is type(event) and _part(last) == event.part_id:
                 more.append(event.text)
@@ -136,7 +143,7 @@ class _EventLog:
     def events(self) -> list[Event]:
         return [
             replace(event, text="".join((event.text, *more)))
-            if more and isinstance(event, TextDelta | ReasoningDelta)
+            if more and isinstance(event, TextDelta | ReasoningDelta | RefusalDelta)
             else event
             for event, more in self._entries
         ]

@@ -7,7 +7,9 @@ from typing import Any
 
 from agentnb.event import (
     Event,
+    MediaProduced,
     ReasoningDelta,
+    RefusalDelta,
     RunFinished,
     TextDelta,
     ToolCallDelta,
@@ -69,7 +71,10 @@ class ChatDecoder(EndingDecoder):
                 break
         events += _content(message.get("content"))
         if message.get("refusal"):
-            events.append(TextDelta(text_in(message, "refusal")))
+            events.append(RefusalDelta(text_in(message, "refusal")))
+        events += self.cited(message.get("annotations") or ())
+        for image in message.get("images") or ():
+            events.append(MediaProduced(url=image["image_url"]["url"]))
         for number, call in enumerate(message.get("tool_calls") or ()):
             events += self._call(call, number)
         return events

@@ -7,12 +7,14 @@ with ``[DONE]``.  In OpenAI's dialect only one of the named events ends a run.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from agentnb.event import (
     Event,
+    MediaProduced,
     ReasoningDelta,
+    RefusalDelta,
     RunCancelled,
     RunFinished,
     TextDelta,
@@ -51,9 +53,12 @@ class ResponsesDecoder(EndingDecoder):
 
     def on(self, name: str, data: Any) -> Iterable[Event] | None:
         match name:
-            case "response.output_text.delta" | "response.refusal.delta":
-                text = self._note("message", data)
-                return [TextDelta(text, part_id=_key(data))]
+            case "response.output_text.delta":
+                return [TextDelta(self._note("message", data), part_id=_key(data))]
+            case "response.refusal.delta":
+                return [RefusalDelta(self._note("refusal", data), part_id=_key(data))]
+            case "response.output_text.annotation.added":
+                return self.cited([data["annotation"]])
             case (
                 "response.reasoning_text.delta"
                 | "response.reasoning_summary_text.delta"
@@ -125,8 +130,7 @@ class ResponsesDecoder(EndingDecoder):
         self._has_items = True
         kind = item["type"]
         if kind == "message":
-            texts = [text for part in item.get("content") or () if (text := _text(part))]
-            return [TextDelta(text, key) for text in self._missing(kind, key, texts)]
+            return self._message_done(item.get("content") or (), key)
         if kind == "reasoning":
             parts = [*(item.get("summary") or ()), *(item.get("content") or ())]
             missing = self._missing(kind, key, [text for part in parts if (text := _text(part))])
@@ -135,6 +139,16 @@ class ResponsesDecoder(EndingDecoder):
             result = _output(item.get("output"))
             return [ToolCallFinished(call_id=item["call_id"], result=result, error=_error(item))]
         return self._call_done(item, key) if _is_call(item) else None
+
+    def _message_done(self, content: Sequence[Any], key: str) -> list[Event]:
+        events: list[Event] = []
+        for kind, name, delta in (
+            ("message", "text", TextDelta),
+            ("refusal", "refusal", RefusalDelta),
+        ):
+            texts = [text for part in content if (text := as_text(part.get(name)))]
+            events += [delta(text, key) for text in self._missing(kind, key, texts)]
+        return [*events, *self.cited([a for p in content for a in p.get("annotations") or ()])]
 
     def _call(self, item: Any, key: str) -> list[Event]:
         self._calls[key] = call_id = item.get("call_id") or key
@@ -153,6 +167,10 @@ class ResponsesDecoder(EndingDecoder):
         if not item.get("call_id"):
             names = ("output", "results", "outputs", "result")
             result = next((item[name] for name in names if item.get(name) is not None), None)
+            if item["type"] == "image_generation_call" and isinstance(result, str):
+                kind = f"image/{as_text(item.get('output_format')) or 'png'}"
+                events.append(MediaProduced(url=f"data:{kind};base64,{result}", mime_type=kind))
+                result = None
             events.append(
                 ToolCallFinished(
                     call_id=self._calls[key],
@@ -198,7 +216,7 @@ def _arguments(item: Mapping[str, Any]) -> str:
 
 
 def _text(part: Mapping[str, Any]) -> str:
-    return as_text(part.get("text") or part.get("refusal"))
+    return as_text(part.get("text"))
 
 
 def _output(value: Any) -> str:

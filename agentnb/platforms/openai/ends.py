@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from agentnb.event import Event, RunFailed, RunStarted, UsageReported
+from agentnb.event import CitationAdded, Event, RunFailed, RunStarted, UsageReported
 from agentnb.plugin import (
     BaseDecoder,
     MalformedError,
@@ -23,6 +23,7 @@ class EndingDecoder(BaseDecoder):
         super().__init__(request)
         self.started = False
         self.ended = False
+        self._cited: list[CitationAdded] = []
 
     def start(self, data: Any) -> list[Event]:
         """Return the start of a run from the fields of its first object, once."""
@@ -30,6 +31,19 @@ class EndingDecoder(BaseDecoder):
             return []
         self.started = True
         return [RunStarted(run_id=data.get("id") or None, model=data.get("model") or None)]
+
+    def cited(self, annotations: Iterable[Any]) -> list[Event]:
+        """Return the sources that annotations name and that were not returned before."""
+        new: list[Event] = []
+        for annotation in annotations:
+            source = annotation.get("url_citation") or annotation
+            url = as_text(source.get("url")) or None
+            title = as_text(source.get("title") or source.get("filename")) or None
+            citation = CitationAdded(url=url, title=title)
+            if (url or title) and citation not in self._cited:
+                self._cited.append(citation)
+                new.append(citation)
+        return new
 
     def end(self, *events: Event) -> Iterable[Event]:
         """Return the events that end the run, unless it has ended."""

@@ -13,7 +13,7 @@ __all__ = ["HEAD", "REVISIONS", "is_revision", "load", "upgrade"]
 
 #: The revisions in `versions`, oldest first.  Named here so that an up-to-date store is opened
 #: without Alembic, whose import takes longer than everything else.
-REVISIONS: Final = ("0001", "0002", "0003", "0004")
+REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005")
 HEAD: Final = REVISIONS[-1]
 #: Folder of the scripts of Alembic.
 FOLDER: Final = Path(__file__).parent
