@@ -90,10 +90,10 @@ def run_body(
 
 
 def decision_body(
-    assistant: str, repeated: Mapping[str, Any], command: Mapping[str, Any] | None
+    assistant: str, repeated: Mapping[str, Any], command: dict[str, Any] | None
 ) -> dict[str, Any]:
     """Return the body that continues a thread; without a ``command`` it leaves a breakpoint."""
-    return to_wire(RunBody(assistant_id=assistant, command=command and {**command}, **repeated))
+    return to_wire(RunBody(assistant_id=assistant, command=command, **repeated))
 
 
 def repeated_fields(body: Mapping[str, Any]) -> dict[str, Any]:
