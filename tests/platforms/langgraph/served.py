@@ -11,7 +11,7 @@ import bootstrap
 
 from tests.platforms.served import running
 
-GRAPHS: Final = '''
+GRAPHS: Final = """
 import asyncio
 import operator
 from typing import Annotated, TypedDict
@@ -91,14 +91,12 @@ async def model(state):
 
 
 async def tools(state):
-    return {
-        "messages": [
-            ToolMessage(content=str(sum(each["args"].values())), tool_call_id=each["id"], name="add")
-            if "deny" not in state["messages"][0].content
-            else ToolMessage(content="No.", tool_call_id=each["id"], name="add", status="error")
-            for each in state["messages"][-1].tool_calls
-        ]
-    }
+    (call,) = state["messages"][-1].tool_calls
+    fields = {"tool_call_id": call["id"], "name": "add"}
+    result = ToolMessage(content=str(sum(call["args"].values())), **fields)
+    if "deny" in state["messages"][0].content:
+        result = ToolMessage(content="No.", status="error", **fields)
+    return {"messages": [result]}
 
 
 def graph(state, *nodes, **more):
@@ -200,7 +198,7 @@ toning = toning.compile()
 @entrypoint()
 async def echo(text: str) -> str:
     return f"echo {text}"
-'''
+"""
 
 _NAMES: Final = (
     *("helper", "outer", "asking", "acting", "both", "stopping"),

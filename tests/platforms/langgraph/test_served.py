@@ -94,7 +94,11 @@ async def test_attachments_and_earlier_messages(agent: agentnb.Agent) -> None:
 async def test_a_state_without_messages(graph: Graph) -> None:
     agent = graph("fields", prompt_field="question")
     run = await agent.arun("tea", input={"log": ["zero"]}, stream_mode=["custom", "values"])
-    assert json.loads(run.text) == {"question": "tea", "answer": "TEA", "log": ["zero", "one", "two"]}
+    assert json.loads(run.text) == {
+        "question": "tea",
+        "answer": "TEA",
+        "log": ["zero", "one", "two"],
+    }
     raw = [event for event in run.events if isinstance(event, RawEvent)]
     assert [json.loads(event.data) for event in raw if event.name == "updates"] == [
         {"one": {"log": ["one"]}},
@@ -164,12 +168,13 @@ def test_stopping_a_run_and_its_status(agent: agentnb.Agent) -> None:
     run.cancel()
     run.wait(check=False)
     assert run.status == "cancelled"
+    status = ""
     for _ in looks():
-        state = agent.remote_status([run.id], session=run.session_id)[run.id]
-        if state.status != "running":
+        status = agent.remote_status([run.id], session=run.session_id)[run.id].status
+        if status != "running":
             break
         time.sleep(PAUSE)
-    assert state.status == "cancelled"
+    assert status == "cancelled"
     other = agent.attach(run.id, session=run.session_id)
     other.wait(check=False)
     assert other.status == "cancelled"
