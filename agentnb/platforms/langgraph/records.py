@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from agentnb.errors import RequestError
 from agentnb.event import ApprovalRequested, Event, RunCancelled, RunFailed, RunFinished
 from agentnb.platforms.langgraph.wire import LangGraphOptions, answer_to, as_items, as_object
 from agentnb.plugin import AgentInfo, RemoteRun, as_text, parse_time, read_status
+
+_FINAL: Final = ("completed", "failed", "cancelled")
 
 
 def answer_text(values: Any, field: str | None) -> str | None:
@@ -79,7 +81,7 @@ def remote_run(run_id: str, thread_id: str, run: Mapping[str, Any], end: Event |
         agent=as_text(run.get("assistant_id")) or None,
         session_id=thread_id,
         created_at=parse_time(run.get("created_at")),
-        finished_at=None if end is None else parse_time(run.get("updated_at")),
+        finished_at=parse_time(run.get("updated_at")) if status in _FINAL else None,
         output=end.output if isinstance(end, RunFinished) else None,
         error=end.message if isinstance(end, RunFailed) else None,
         raw=run,

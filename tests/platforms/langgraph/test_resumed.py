@@ -5,23 +5,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager
+from typing import Any
 
 import pytest
 
 import agentnb
-from agentnb.event import Event, RunFinished, RunStarted, TextDelta
+from agentnb.event import Event, RawEvent, RunFinished, RunStarted, TextDelta
 from agentnb.platforms.langgraph import LangGraphPlatform
 from agentnb.plugin import PlatformSettings, RunRequest
 from tests.relayed import Relay, relay
 
 pytestmark = [pytest.mark.slow, pytest.mark.anyio]
 
-ASK = RunRequest(agent="helper", prompt="use a tool")
-
 
 @asynccontextmanager
-async def platform_at(url: str) -> AsyncGenerator[LangGraphPlatform, None]:
-    platform = LangGraphPlatform(PlatformSettings(platform="langgraph", base_url=url))
+async def platform_at(url: str, **options: Any) -> AsyncGenerator[LangGraphPlatform, None]:
+    platform = LangGraphPlatform(
+        PlatformSettings(platform="langgraph", base_url=url, options=options)
+    )
     yield platform
     await platform.aclose()
 
@@ -52,6 +53,21 @@ async def cut_after(platform: LangGraphPlatform, request: RunRequest, count: int
             if not count:
                 break
     return got
+
+
+@pytest.mark.parametrize("mode", ["values", "custom", "tasks", "checkpoints", "debug", "events"])
+async def test_every_mode_is_repeated(url: str, mode: str) -> None:
+    params = {"stream_mode": [mode], "stream_subgraphs": True, "input": {"log": []}}
+    fields = {"prompt_field": "question"} if mode == "custom" else {}
+    request = RunRequest(agent="fields" if fields else "outer", prompt="tea?", params=params)
+    if not fields:
+        del params["input"]
+    async with platform_at(url, **fields) as platform:
+        events = await collected(platform.stream(request))
+    raw = [event for event in events if isinstance(event, RawEvent)]
+    assert [event for event in raw if event.name.partition("|")[0] == mode]
+    assert isinstance(events[-1], RunFinished)
+    assert await attached(url, events) == events
 
 
 @pytest.mark.parametrize("prompt", ["use a tool", "tea?", "break", "think"])
