@@ -233,7 +233,7 @@ class LangGraphPlatform(HttpPlatform):
         """
         is_done = False
         try:
-            while not is_done:
+            while True:
                 async with aclosing(self._frames(reader, body)) as batches:
                     async for events in batches:
                         yield self._new(reader, events)
@@ -245,9 +245,12 @@ class LangGraphPlatform(HttpPlatform):
                 _, end = await self._end(reader.chain.thread_id, run_id, reader)
                 if end is None:
                     return
+                is_done = not reader.is_followed
                 yield self._new(reader, end)
-                if is_done := not reader.is_followed:
+                # A decision may have been sent meanwhile.
+                if not reader.is_followed:
                     return
+                is_done = False
                 reader.follow()
         finally:
             if not is_done and reader.chain.runs:

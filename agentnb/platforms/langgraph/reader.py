@@ -69,6 +69,9 @@ class Position:
             self._before, self._newest, self._newest_id = self._newest_id, key, frame.id
             self._read, self._repeats = [content], 0
             return True
+        if key < self._newest and self._certain is None:
+            # The server's clock was set back.
+            return True
         if key < self._newest:
             # The frames that arose meanwhile begin again, up to the newest one.
             self._repeats, self._is_live = len(self._read), True

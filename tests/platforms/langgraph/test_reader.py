@@ -41,6 +41,11 @@ def test_a_frame_that_may_be_sent_twice_is_doubtful() -> None:
     assert position.unread(rest) == rest[1:]
 
 
+def test_a_clock_that_is_set_back_loses_no_frame() -> None:
+    frames = [frame(5, "a"), frame(3, "b"), frame(6, "c")]
+    assert Position().unread(frames) == frames
+
+
 def test_frames_without_ids_are_not_known_again() -> None:
     position = Position()
     frames = [ServerSentEvent("messages", "a", "", None)] * 2

@@ -57,7 +57,7 @@ async def cut_after(platform: LangGraphPlatform, request: RunRequest, count: int
 
 @pytest.mark.parametrize("mode", ["values", "custom", "tasks", "checkpoints", "debug", "events"])
 async def test_every_mode_is_repeated(url: str, mode: str) -> None:
-    params = {"stream_mode": [mode], "stream_subgraphs": True, "input": {"log": []}}
+    params: dict[str, Any] = {"stream_mode": [mode], "stream_subgraphs": True, "input": {"log": []}}
     fields = {"prompt_field": "question"} if mode == "custom" else {}
     request = RunRequest(agent="fields" if fields else "outer", prompt="tea?", params=params)
     if not fields:
@@ -77,7 +77,7 @@ async def test_a_run_is_resumed_after_every_event(url: str, prompt: str) -> None
         events = await collected(platform.stream(request))
         run_id, session_id = started(events)
         assert await attached(url, events) == events
-        for count in range(1, len(events)):
+        for count in range(1, len(events) + 1):
             rest = platform.resume(
                 request, run_id=run_id, session_id=session_id, delivered=events[:count]
             )
