@@ -34,6 +34,7 @@ PEERS = ROOT / "build" / "peers"
 VENDORS = {
     "a2a": "a2a-sdk[http-server]==1.3.0\nuvicorn",
     "fasta2a": "fasta2a==2.1.1\npydantic-ai-slim[ag-ui]==2.68.0\nuvicorn",
+    "langgraph": "langgraph-api==0.16.7\nlanggraph-cli[inmem]==0.4.40",
     "litellm": "litellm[proxy]==1.108.7",
     "mlflow": "mlflow-skinny==3.17.2\nfastapi\nhttpx\nnumpy\npandas\nuvicorn",
     "runagent": "runagent==0.1.49",

@@ -20,7 +20,7 @@ from agentnb.redaction.secrets import is_given_secret, is_opaque, looks_like_key
 #: The platform name and the base address that mean agentnb's embedded server.
 EMBEDDED: Final = "sandbox"
 #: Open protocols; their servers are the user's own, and a bare agent name never means one of them.
-OPEN_PROTOCOLS: Final = ("a2a", "agui", "openai", "sse")
+OPEN_PROTOCOLS: Final = ("a2a", "agui", "langgraph", "openai", "sse")
 
 # Characters compared; the cost of a comparison is the product of the lengths.
 _MAX_COMPARED: Final = 200

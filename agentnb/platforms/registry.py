@@ -35,6 +35,7 @@ BUILTIN: Final[dict[str, str]] = {
 PROTOCOLS: Final[dict[str, str]] = {
     "a2a": "agentnb.platforms.a2a:A2APlatform",
     "agui": "agentnb.platforms.agui:AGUIPlatform",
+    "langgraph": "agentnb.platforms.langgraph:LangGraphPlatform",
     "openai": "agentnb.platforms.openai:OpenAIPlatform",
     "sse": "agentnb.platforms.sse:SSEPlatform",
 }

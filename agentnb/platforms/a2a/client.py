@@ -302,7 +302,8 @@ class A2APlatform(HttpPlatform):
                     events = decoder.decode_all(frames)
                     self._note(decoder)
                     yield events
-                    if decoder.has_ended:
+                    # A subscription to a task that waits for input stays open without news.
+                    if decoder.has_ended or decoder.needs_input:
                         return
             yield decoder.finish()
 

@@ -183,6 +183,7 @@ class Decoder(BaseDecoder):
         state, message = state_of(status), _object(status.get("message"))
         text = _joined(message.get("parts"))
         is_over, self._auth = state in RESTING, None
+        self.needs_input = state == "input-required"
         if is_over and self._leaves_end:
             return []
         match state:
@@ -191,7 +192,6 @@ class Decoder(BaseDecoder):
                     return [RunFinished(details={"message": text})]
                 return [*self._answer(text, message), RunFinished()]
             case "input-required":
-                self.needs_input = True
                 details = {"state": state, "task_id": self.task_id}
                 return [*self._answer(text, message), RunFinished(details=details)]
             case "canceled":

@@ -143,3 +143,10 @@ def test_attaching_brings_the_whole_text(agent: agentnb.Agent) -> None:
     again = agent.attach(run.transcript.run_id or "")
     again.wait()
     assert (again.text, again.status) == (run.text, "completed")
+
+
+def test_attaching_to_a_task_that_waits_for_input_ends(agent: agentnb.Agent) -> None:
+    run = agent.run("question")
+    other = agent.attach(run.transcript.run_id or "")
+    other.wait(timeout=30)
+    assert (other.text, other.status) == ("Which tea?", "completed")
