@@ -16,8 +16,9 @@ from agentnb.event.types import ApprovalRequested
 TOOL_TEXT: Final = 100_000
 LATER_TOOL_TEXT: Final = 4_000
 _FIRST_PARTS: Final = 20
-# The address of an image or a file, which may be its content.
-MEDIA_URL: Final = 4_000_000
+# The address of an image or a file, which may be its content; in the first parts and in later ones.
+MEDIA_URL: Final = 1_500_000
+LATER_MEDIA_URL: Final = 200_000
 # The state as JSON.
 STATE_TEXT: Final = 20_000
 CITATIONS: Final = 200
@@ -86,9 +87,10 @@ def part_state(part: Part, index: int) -> dict[str, Any]:
         case Step():
             state["step_id"] = shortened(part.step_id, NAME_TEXT)
         case MediaPart(media):
-            size = len(media.url)
-            state["url"] = media.url if size <= MEDIA_URL else ""
-            state["url_more"] = size if size > MEDIA_URL else 0
+            limit = MEDIA_URL if index < _FIRST_PARTS else LATER_MEDIA_URL
+            is_whole = len(media.url) <= limit
+            state["url"] = media.url if is_whole else ""
+            state["url_more"] = 0 if is_whole else len(media.url)
             state["mime_type"] = shortened(media.mime_type, NAME_TEXT)
             state["name"] = None if media.name is None else shortened(media.name, NAME_TEXT)
         case Passage():

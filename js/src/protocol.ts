@@ -16,7 +16,9 @@ export type Status =
 export type ToolStatus = "running" | "completed" | "failed" | "abandoned";
 
 export interface Passage {
-  kind: "text" | "reasoning";
+  kind: "text" | "reasoning" | "refusal";
+  /** Number of the steps that the part is within; missing for none. */
+  depth?: number;
   text: string;
   /** Number of characters that are only in the kernel. */
   text_more: number;
@@ -24,6 +26,7 @@ export interface Passage {
 
 export interface ToolCall {
   kind: "tool";
+  depth?: number;
   call_id: string;
   name: string;
   arguments: string;
@@ -38,7 +41,38 @@ export interface ToolCall {
   finished: number | null;
 }
 
-export type Part = Passage | ToolCall;
+/** A step of the run or a sub-agent; the following parts of a greater depth belong to it. */
+export interface Step {
+  kind: "step";
+  depth?: number;
+  step_id: string;
+  name: string;
+  error: string | null;
+  status: ToolStatus;
+  started: number | null;
+  finished: number | null;
+}
+
+/** An image or another file that the run produced. */
+export interface Media {
+  kind: "media";
+  depth?: number;
+  /** An address, or a `data:` URL with the content; "" if that is too long. */
+  url: string;
+  /** Number of characters of an address that is only in the kernel. */
+  url_more: number;
+  mime_type: string;
+  name: string | null;
+}
+
+export type Part = Passage | ToolCall | Step | Media;
+
+/** A source that the answer cites. */
+export interface Citation {
+  url: string | null;
+  title: string | null;
+  quote: string | null;
+}
 
 export interface Usage {
   input_tokens?: number;
@@ -88,6 +122,11 @@ export interface RunState {
   parts: Part[];
   usage: Usage | null;
   followups: string[];
+  /** This and the next two are missing in what earlier versions saved. */
+  citations?: Citation[];
+  custom_events?: number;
+  /** What the agent shares as its state, as JSON; truncated if it is long. */
+  state?: string | null;
   approvals: Approval[];
   /** Number of unknown or malformed wire events. */
   raw_events: number;
@@ -144,7 +183,7 @@ export interface EventsPage {
 
 /** One segment of a run, in seconds since the request. */
 export interface Segment {
-  kind: "waiting" | "reasoning" | "text" | "tool" | "approval";
+  kind: "waiting" | "reasoning" | "text" | "tool" | "approval" | "step";
   label: string;
   start: number;
   end: number;
@@ -241,7 +280,10 @@ const isUsage = someOf<Usage>({
   cost_usd: isNumber,
 }) as Guard<Usage>;
 
+const isToolStatus = oneOf<ToolStatus>("running", "completed", "failed", "abandoned");
+
 const toolFields: Fields<Omit<ToolCall, "kind">> = {
+  depth: optional(isCount),
   call_id: isString,
   name: isString,
   arguments: isString,
@@ -249,15 +291,40 @@ const toolFields: Fields<Omit<ToolCall, "kind">> = {
   result: isString,
   result_more: isCount,
   error: orNull(isString),
-  status: oneOf("running", "completed", "failed", "abandoned"),
+  status: isToolStatus,
   started: orNull(isNumber),
   finished: orNull(isNumber),
 };
 
 const isTool = allOf<ToolCall>({ kind: oneOf("tool"), ...toolFields });
-const passageFields: Fields<Omit<Passage, "kind">> = { text: isString, text_more: isCount };
-const isPassage = allOf<Passage>({ kind: oneOf("text", "reasoning"), ...passageFields });
-const isPart = (v: unknown): v is Part => isPassage(v) || isTool(v);
+const passageFields: Fields<Omit<Passage, "kind">> = {
+  depth: optional(isCount),
+  text: isString,
+  text_more: isCount,
+};
+const isPassage = allOf<Passage>({
+  kind: oneOf("text", "reasoning", "refusal"),
+  ...passageFields,
+});
+const isStep = allOf<Step>({
+  kind: oneOf("step"),
+  depth: optional(isCount),
+  step_id: isString,
+  name: isString,
+  error: orNull(isString),
+  status: isToolStatus,
+  started: orNull(isNumber),
+  finished: orNull(isNumber),
+});
+const isMedia = allOf<Media>({
+  kind: oneOf("media"),
+  depth: optional(isCount),
+  url: isString,
+  url_more: isCount,
+  mime_type: isString,
+  name: orNull(isString),
+});
+const isPart = (v: unknown): v is Part => isPassage(v) || isTool(v) || isStep(v) || isMedia(v);
 
 const runFields: Fields<RunState> = {
   status: oneOf<Status>(
@@ -277,6 +344,13 @@ const runFields: Fields<RunState> = {
   parts: listOf(isPart),
   usage: orNull(isUsage),
   followups: listOf(isString),
+  citations: optional(
+    listOf(
+      allOf<Citation>({ url: orNull(isString), title: orNull(isString), quote: orNull(isString) }),
+    ),
+  ),
+  custom_events: optional(isCount),
+  state: optional(orNull(isString)),
   approvals: listOf(
     allOf<Approval>({
       approval_id: orNull(isString),
@@ -329,7 +403,7 @@ const isTimelinePage = allOf<TimelinePage>({
   total: isCount,
   segments: listOf(
     allOf<Segment>({
-      kind: oneOf("waiting", "reasoning", "text", "tool", "approval"),
+      kind: oneOf("waiting", "reasoning", "text", "tool", "approval", "step"),
       label: isString,
       start: isNumber,
       end: isNumber,

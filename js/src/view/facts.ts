@@ -15,6 +15,7 @@ export function facts(run: RunState, final: boolean): { label: string; value: st
   if (final && typeof run.platform_duration === "number")
     add("Platform time", briefDuration(run.platform_duration));
   if (run.model) add("Model", visibleText(run.model));
+  if (run.custom_events) add("Custom events", count(run.custom_events));
   if (run.raw_events > 0) add("Unknown events", count(run.raw_events));
   return found;
 }

@@ -9,6 +9,8 @@ export interface PartContext {
   answered: boolean;
   /** Number of tool calls before this part. */
   calls: number;
+  /** Number of images and files before this part. */
+  media: number;
   /** Seconds since the request. */
   elapsed: number;
 }

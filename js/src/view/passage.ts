@@ -81,7 +81,7 @@ export class MarkdownPassage {
 }
 
 /** Replaces the note by the image, the only moment when something is loaded. */
-function loadImage(event: Event): void {
+export function loadImage(event: Event): void {
   const target = event.target instanceof Element ? event.target : null;
   const notice = target?.closest<HTMLButtonElement>("button.agentnb-image");
   const address = notice?.dataset.src;

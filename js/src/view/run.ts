@@ -18,10 +18,14 @@ import { focused, handingOver } from "./focus.js";
 import { HeaderView } from "./header.js";
 import { html, show } from "./html.js";
 import { keepKeys } from "./keys.js";
+import { MediaView } from "./media.js";
 import { EndView, FollowupsView, HintView } from "./notes.js";
 import type { PartContext, PartView } from "./part.js";
 import { ReasoningView } from "./reasoning.js";
 import { RecordView } from "./record.js";
+import { RefusalView } from "./refusal.js";
+import { SourcesView, StateView } from "./sources.js";
+import { StepView } from "./step.js";
 import { TimelineView } from "./timeline.js";
 import { ToolView } from "./tool.js";
 import { WaitingView } from "./waiting.js";
@@ -64,6 +68,8 @@ export class RunView {
   readonly #approvals: ApprovalsView;
   readonly #end = new EndView();
   readonly #followups: FollowupsView;
+  readonly #sources = new SourcesView();
+  readonly #state = new StateView();
   readonly #facts = new FactsView();
   readonly #copy: HTMLButtonElement;
   readonly #timeline: TimelineView;
@@ -106,6 +112,8 @@ export class RunView {
       this.#waiting.element,
       this.#approvals.element,
       this.#end.element,
+      this.#sources.element,
+      this.#state.element,
       this.#followups.element,
       this.#foot,
       this.#timeline.element,
@@ -143,6 +151,8 @@ export class RunView {
     this.#waiting.update(waiting);
     this.#updateApprovals(run, decideState);
     this.#end.update(run);
+    this.#sources.update(run);
+    this.#state.update(run);
     this.#followups.update(run);
     this.#facts.update(run, final);
     show(this.#copy, final && run.parts.some((part) => part.kind === "text" && part.text !== ""));
@@ -164,15 +174,18 @@ export class RunView {
   #updateParts(run: RunState, final: boolean, elapsed: number): void {
     const lastAnswer = run.parts.findLastIndex((part) => part.kind === "text");
     let calls = 0;
+    let media = 0;
     run.parts.forEach((part, i) => {
       const context: PartContext = {
         state: final ? "final" : i < run.parts.length - 1 ? "resting" : "growing",
         answered: final || i < lastAnswer,
         calls,
+        media,
         elapsed,
       };
       this.#viewOf(part, i).update(part, context);
       if (part.kind === "tool") calls += 1;
+      else if (part.kind === "media") media += 1;
     });
     for (const gone of this.#parts.splice(run.parts.length)) {
       gone.dispose();
@@ -184,6 +197,10 @@ export class RunView {
     const here = this.#parts[index];
     if (here?.kind === part.kind) return here;
     const made = viewFor(part);
+    if (part.depth) {
+      made.element.classList.add("agentnb-nested");
+      made.element.style.setProperty("--agentnb-depth", String(Math.min(part.depth, 8)));
+    }
     if (here) {
       here.dispose();
       here.element.replaceWith(made.element);
@@ -198,14 +215,21 @@ export class RunView {
     const { run, elapsed, waiting } = this.#source;
     this.#header.tick(elapsed);
     this.#waiting.tick(waiting);
-    // Running tool calls have a clock as well.
+    // Running tool calls and steps have a clock as well.
     let calls = 0;
     run.parts.forEach((part, i) => {
-      if (part.kind !== "tool") return;
+      if (part.kind !== "tool" && part.kind !== "step") return;
       if (part.status === "running") {
-        this.#parts[i]?.update(part, { state: "growing", answered: false, calls, elapsed });
+        const context: PartContext = {
+          state: "growing",
+          answered: false,
+          calls,
+          media: 0,
+          elapsed,
+        };
+        this.#parts[i]?.update(part, context);
       }
-      calls += 1;
+      if (part.kind === "tool") calls += 1;
     });
   }
 }
@@ -223,7 +247,13 @@ function viewFor(part: Part): PartView<Part> {
       return new AnswerView() as PartView<Part>;
     case "reasoning":
       return new ReasoningView() as PartView<Part>;
+    case "refusal":
+      return new RefusalView() as PartView<Part>;
     case "tool":
       return new ToolView() as PartView<Part>;
+    case "step":
+      return new StepView() as PartView<Part>;
+    case "media":
+      return new MediaView() as PartView<Part>;
   }
 }

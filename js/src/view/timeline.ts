@@ -16,6 +16,7 @@ const WORDS: Readonly<Record<Segment["kind"], string>> = {
   text: "answer",
   tool: "tool call",
   approval: "approval",
+  step: "step",
 };
 
 // Each from where on it gives shorter labels than the next; below that, milliseconds.

@@ -1,7 +1,7 @@
 // One tool call: its name and status, and its arguments and result on demand.
 
 import { visibleText } from "../markdown/visible.js";
-import type { ToolCall, ToolStatus } from "../protocol.js";
+import type { Step, ToolCall, ToolStatus } from "../protocol.js";
 import { BoundedText } from "./bounded.js";
 import { briefDuration } from "./format.js";
 import { html, setScrollingText, setText, show } from "./html.js";
@@ -9,7 +9,7 @@ import { type IconName, icon } from "./icons.js";
 import { indentJson } from "./json.js";
 import type { PartContext, PartView } from "./part.js";
 
-const WORDS: Readonly<Record<ToolStatus, { word: string; icon: IconName }>> = {
+export const WORDS: Readonly<Record<ToolStatus, { word: string; icon: IconName }>> = {
   running: { word: "running", icon: "running" },
   completed: { word: "completed", icon: "completed" },
   failed: { word: "failed", icon: "failed" },
@@ -103,7 +103,7 @@ function preview(text: string): string {
   return visibleText(line.length > 120 || text.length > 400 ? `${line.slice(0, 120)}…` : line);
 }
 
-function timeOf(part: ToolCall, elapsed: number): string {
+export function timeOf(part: ToolCall | Step, elapsed: number): string {
   if (part.started === null) return "";
   if (part.finished !== null) return briefDuration(part.finished - part.started);
   return part.status === "running" ? briefDuration(Math.max(0, elapsed - part.started)) : "";
