@@ -178,13 +178,13 @@ class ToolCallFinished(Validated):
 class UsageReported(Validated):
     """The usage of the run so far, as a running total, or that of one step.
 
-    The usages with the ``scope`` ``step`` are added up.
+    ``scope`` is ``step`` for the usage of one step, which is added to the others; None for a total.
     """
 
     type: ClassVar[Literal["usage_reported"]] = "usage_reported"
     usage: Usage
     model: str | None = None
-    scope: Literal["run", "step"] = "run"
+    scope: Literal["step"] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(usage := cast("Any", self.usage), Usage):

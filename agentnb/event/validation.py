@@ -172,7 +172,7 @@ def seconds(value: Any, target: EventField) -> float:
 def one_of(*words: str) -> Check:
     """Return a validator that accepts these words."""
     *most, last = map(repr, words)
-    expected = f"{', '.join(most)} or {last}"
+    expected = f"{', '.join(most)} or {last}" if most else last
 
     def check(value: Any, target: EventField) -> str:
         if not isinstance(value, str):
@@ -202,7 +202,7 @@ _CHECKS: Final[dict[str, Check]] = {
     "patch": operations,
     # How a run ends that does not complete.
     "status": one_of("failed", "truncated", "interrupted"),
-    "scope": one_of("run", "step"),
+    "scope": one_of("step"),
 }
 _CLEAN: Final[dict[str, Clean]] = {
     **dict.fromkeys(("run_id", "session_id", "approval_id"), identifier_or_none),

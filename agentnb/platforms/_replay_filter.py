@@ -209,7 +209,7 @@ class ReplayFilter:
                 self._passage = len(self._text)
             case RunStarted():
                 self._run = _merged(self._run, event)
-            case UsageReported(scope="run"):
+            case UsageReported(scope=None):
                 self._usage = _with_usage(self._usage, event)
             case _:
                 pass
