@@ -54,7 +54,7 @@ def parse_error_body(status: int, body: Any) -> ErrorDetails:
     date.  ``status`` is not used.
     """
     if isinstance(body, list):
-        body = {"detail": body}
+        body = {"detail": cast("list[Any]", body)}
     if not isinstance(body, dict):
         return ErrorDetails(message=_line(body))
     outer = cast("dict[str, Any]", body)

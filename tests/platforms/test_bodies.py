@@ -100,7 +100,7 @@ def test_fields_ids_and_waiting() -> None:
 
 
 def test_a_validator_without_a_location_and_without_an_envelope() -> None:
-    entry = {"loc": [], "msg": "Bad tag", "type": "t"}
+    entry: dict[str, Any] = {"loc": [], "msg": "Bad tag", "type": "t"}
     assert parse_error_body(422, {"detail": [entry]}).message == "Bad tag"
     bare = parse_error_body(422, [{"loc": ["a"], "msg": "x"}, entry])
     assert bare.message == "a: x; Bad tag"
