@@ -156,7 +156,7 @@ class FieldProblem:
             object.__setattr__(self, name, escaped(getattr(self, name)))
 
     def __str__(self) -> str:
-        return f"{self.location}: {self.message}"
+        return f"{self.location}: {self.message}" if self.location else self.message
 
 
 class OutputError(AgentnbError):

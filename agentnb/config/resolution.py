@@ -197,7 +197,9 @@ class Config:
             known = self.platform_names(builtin)
             raise ConfigError(
                 f"There is no platform {quoted(platform)}.",
-                hint=suggestion(platform, known) or f"Known are: {', '.join(known)}.",
+                hint=suggestion(platform, known)
+                or f"Known are: {', '.join(known)}; an installed package adds others by an "
+                "entry point.",
             )
 
     def platform_type(self, name: str) -> str:

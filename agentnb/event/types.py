@@ -100,17 +100,17 @@ _set_part: Final = _Fragment.__dict__["part_id"].__set__
 
 @dataclass(frozen=True, slots=True, init=False)
 class ReasoningDelta(_Fragment):
-    """A fragment of the reasoning, to be appended.
-
-    ``part_id`` identifies the passage where the platform numbers them.
-    """
+    """A fragment of the reasoning, to be appended; ``part_id`` is as in `TextDelta`."""
 
     type: ClassVar[Literal["reasoning_delta"]] = "reasoning_delta"
 
 
 @dataclass(frozen=True, slots=True, init=False)
 class TextDelta(_Fragment):
-    """A fragment of the answer (Markdown), to be appended."""
+    """A fragment of the answer (Markdown), to be appended.
+
+    It continues the part with the same ``part_id``; ``run.text`` joins parts without a separator.
+    """
 
     type: ClassVar[Literal["text_delta"]] = "text_delta"
 
@@ -138,7 +138,7 @@ class ToolCallStarted(Validated):
     """The agent calls a tool.
 
     ``arguments`` are those known so far, as text: JSON where the platform sends JSON, and "" where
-    they follow in `ToolCallDelta` or are never sent.
+    they follow in `ToolCallDelta` or are never sent.  Those of a repeated start replace them.
     """
 
     type: ClassVar[Literal["tool_call_started"]] = "tool_call_started"
@@ -163,7 +163,8 @@ class ToolCallFinished(Validated):
 
     ``result`` is text (JSON where the platform sends JSON); None keeps the output of
     `ToolCallDelta`.  ``arguments``, where given, replace those that were streamed.  A call that
-    failed has an ``error``.
+    failed has an ``error``.  A repeated end replaces the result.  Neither a start nor an end needs
+    the other.
     """
 
     type: ClassVar[Literal["tool_call_finished"]] = "tool_call_finished"
@@ -203,7 +204,7 @@ class FollowupsSuggested(Validated):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalRequested(Validated):
-    """The run waits for a user's decision; its status becomes ``paused``."""
+    """The run waits for a user's decision and is ``paused``; no terminal event needs to follow."""
 
     type: ClassVar[Literal["approval_requested"]] = "approval_requested"
     approval_id: str | None = None

@@ -33,6 +33,7 @@ DETAIL_KEYS: Final = (
     *("prompt_tokens_details", "completion_tokens_details"),
     *("input_tokens_details", "output_tokens_details"),
     *("input_token_details", "output_token_details"),
+    *("inputTokenDetails", "outputTokenDetails"),
 )
 
 

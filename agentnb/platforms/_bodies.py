@@ -49,10 +49,12 @@ def parse_error_body(status: int, body: Any) -> ErrorDetails:
 
     Its form is ``{"error": {"code", "message", "requestId", "retry_after", "details"}}``,
     ``{"error": "...", "message": "..."}``, problem details (``title``, ``detail``), and a
-    validator's ``{"detail": [{"loc", "msg", "type"}]}``, also as ``details`` or in its ``fields``.
-    ``retry_after`` may also be in ``details`` or ``metadata``, in seconds or as a date.  ``status``
-    is not used.
+    validator's ``{"detail": [{"loc", "msg", "type"}]}``, also as ``details``, in its ``fields``, or
+    as a bare list.  ``retry_after`` may also be in ``details`` or ``metadata``, in seconds or as a
+    date.  ``status`` is not used.
     """
+    if isinstance(body, list):
+        body = {"detail": cast("list[Any]", body)}
     if not isinstance(body, dict):
         return ErrorDetails(message=_line(body))
     outer = cast("dict[str, Any]", body)
@@ -136,10 +138,14 @@ def _field_problems(detail: Any) -> tuple[FieldProblem, ...]:
             continue
         entry = cast("dict[str, Any]", item)
         loc = entry.get("loc", entry.get("field"))
+        message = _line(_first(entry, "msg", "message"))
+        if loc is None and message is None:
+            continue
         path = [str(p) for p in cast("list[Any]", loc)] if isinstance(loc, list) else [_line(loc)]
-        message = _line(_first(entry, "msg", "message")) or "invalid"
         kind = _line(entry.get("type")) or ""
-        problems.append(FieldProblem(well_formed(".".join(p for p in path if p)), message, kind))
+        problems.append(
+            FieldProblem(well_formed(".".join(p for p in path if p)), message or "invalid", kind)
+        )
     return tuple(problems)
 
 

@@ -12,6 +12,8 @@ from agentnb.event.usage import COST_KEYS, DETAIL_KEYS, TOKEN_KEYS
 
 # The largest integer that JavaScript represents exactly.
 _MAX_COUNT: Final = 2**53
+# What is read of the details of a count.
+_PARTS: Final = frozenset((*TOKEN_KEYS["cached_tokens"], *TOKEN_KEYS["reasoning_tokens"]))
 # Some servers send numbers as strings.
 _NUMERAL: Final = re.compile(r"\s*\d{1,30}(?:\.\d{1,30})?(?:[eE][-+]?\d{1,3})?\s*", re.ASCII)
 
@@ -30,7 +32,7 @@ def read_usage(data: Any) -> Usage | None:
         for key in DETAIL_KEYS
         if isinstance(part := given.get(key), Mapping)
         for name, value in cast("Mapping[str, Any]", part).items()
-        if name in ("cached_tokens", "reasoning_tokens")
+        if name in _PARTS
     }
     if details:
         given = {**details, **given}

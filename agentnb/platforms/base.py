@@ -109,15 +109,17 @@ class RunRequest:
     """One prompt to one agent.
 
     ``session_id`` continues a conversation; None begins one.  ``history`` are the messages that a
-    new session begins with, oldest first, where `Capabilities.history` is true; with a
-    ``session_id``, which has its own, it is a `RequestError`.  ``params`` are the platform's own
-    request parameters, in snake_case or in the wire's spelling; a platform refuses unknown ones
-    with `RequestError` before it sends anything.  ``output_schema`` is a JSON schema for
-    the answer.  ``followups`` requests suggested questions, where `Capabilities.followups` is true;
-    elsewhere it has no effect.  ``tools`` are those of the client that the agent may call, where
-    `Capabilities.client_tools` is true: its calls end the response, and the next request of the
-    run has their results in ``tool_rounds``, which follow the prompt, oldest first.  ``state`` is
-    what the agent shared last in the session or in the run, where the platform does not keep it.
+    new session begins with, oldest first, where `Capabilities.history` is true; a caller that
+    gives both gets a `RequestError`.  Where `Capabilities.remembers` is false, agentnb sets both:
+    ``session_id`` always, also in the first run, and ``history`` to the earlier messages, without
+    the prompt.  ``params`` are the platform's own request parameters, in snake_case or in the
+    wire's spelling; a platform refuses unknown ones with `RequestError` before it sends anything.
+    ``output_schema`` is a JSON schema for the answer.  ``followups`` requests suggested questions,
+    where `Capabilities.followups` is true; elsewhere it has no effect.  ``tools`` are those of the
+    client that the agent may call, where `Capabilities.client_tools` is true: its calls end the
+    response, and the next request of the run has their results in ``tool_rounds``, which follow
+    the prompt, oldest first.  ``state`` is what the agent shared last in the session or in the
+    run, where the platform does not keep it.
     """
 
     agent: str
@@ -138,7 +140,7 @@ class Capabilities:
     """The features of a platform; calls for others raise `UnsupportedError`.
 
     ``remembers``: the platform keeps the messages of its sessions; else agentnb keeps them, and
-    each request has the whole conversation as its ``history``.  ``history``: a new session can
+    each request has the earlier messages as its ``history``.  ``history``: a new session can
     begin with the messages of an earlier one.  ``approvals``: a run that requested an approval can
     be decided, with `Platform.decide`, and attached to again, with `Platform.attach`.  ``media``:
     the attachments it accepts, None for none.  ``client_tools``: its agents may call tools of the

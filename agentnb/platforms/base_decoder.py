@@ -3,13 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Final, cast
 
 from agentnb._support.text import well_formed
-from agentnb.event.types import TERMINAL_EVENTS, Event, RawEvent
+from agentnb.event.types import (
+    TERMINAL_EVENTS,
+    ApprovalRequested,
+    Event,
+    RawEvent,
+    ReasoningDelta,
+    RunFinished,
+    RunStarted,
+    TextDelta,
+    ToolCallDelta,
+    ToolCallFinished,
+    ToolCallStarted,
+)
 from agentnb.platforms._wire import MalformedError, json_payload, one_line
 from agentnb.platforms.base import RunRequest
 from agentnb.sse import ServerSentEvent
+
+# As in `Transcript`, a run that waits goes on with any of them.
+_CONTINUING: Final = (
+    RunStarted,
+    TextDelta,
+    ReasoningDelta,
+    ToolCallStarted,
+    ToolCallDelta,
+    ToolCallFinished,
+)
 
 
 class BaseDecoder:
@@ -17,7 +39,8 @@ class BaseDecoder:
 
     A subclass overrides `on`.  Whatever that raises becomes a `RawEvent` with the exception as its
     ``problem``, so that a defect in a decoder, or a malformed frame, never ends a run.  Only the
-    first terminal event counts; later ones are dropped.
+    first terminal event counts; later ones are dropped, and so is a `RunFinished` while the run
+    waits for a decision: after an `ApprovalRequested`, until text, a tool call or `RunStarted`.
     """
 
     #: The field of a frame's JSON that names it where no ``event:`` line does.
@@ -29,6 +52,7 @@ class BaseDecoder:
         self.request = request
         #: Whether a terminal event was decoded.
         self.has_ended = False
+        self._is_waiting = False
 
     def on(self, name: str, data: Any) -> Iterable[Event] | None:
         """Return the events of a frame, or None for an unknown one, which becomes a `RawEvent`.
@@ -39,11 +63,18 @@ class BaseDecoder:
         raise NotImplementedError
 
     def on_done(self) -> Iterable[Event]:
-        """Return the events of a ``[DONE]``, which ends the stream in some protocols."""
+        """Return the events of a ``[DONE]``, which ends the stream in some protocols.
+
+        By default there are none, and neither this nor `on_end` ends the run: without a terminal
+        event it is ``truncated``.
+        """
         return ()
 
     def on_end(self) -> Iterable[Event]:
-        """Return the events that follow the last frame, at the clean end of the stream."""
+        """Return the events that follow the last frame, at the clean end of the stream.
+
+        By default there are none, see `on_done`.
+        """
         return ()
 
     def decode_all(self, frames: Sequence[ServerSentEvent]) -> list[Event]:
@@ -84,13 +115,17 @@ class BaseDecoder:
         return self._with_one_end(events)
 
     def _with_one_end(self, events: list[Event]) -> list[Event]:
-        """Return the events without a second end of the run."""
+        """Return the events without a second end of the run, or a finish while it waits."""
         kept: list[Event] = []
         for event in events:
             if isinstance(event, TERMINAL_EVENTS):
-                if self.has_ended:
+                if self.has_ended or (self._is_waiting and isinstance(event, RunFinished)):
                     continue
                 self.has_ended = True
+            elif isinstance(event, ApprovalRequested):
+                self._is_waiting = True
+            elif self._is_waiting and isinstance(event, _CONTINUING):
+                self._is_waiting = False
             kept.append(event)
         return kept
 

@@ -41,7 +41,8 @@ S = TypeVar("S", bound=Outbound)
 class HttpCall:
     """The HTTP request that starts a run.
 
-    ``path`` begins with a slash and is percent-encoded, see `quote_segment`; ``json`` is the body.
+    ``path`` begins with a slash and is percent-encoded, see `quote_segment`; "" is the base address
+    itself.  ``json`` is the body.
     """
 
     path: str
@@ -61,21 +62,23 @@ class HttpPlatform(BasePlatform):
     """Base of platforms behind HTTP whose runs are streams of server-sent events.
 
     A subclass sets `decoder` and overrides `call`, or overrides `stream` itself; everything else
-    that it does not override is refused.
+    that it does not override is refused.  Where it takes attachments, its `stream` first reads
+    ``request.media`` in a thread, ``await asyncio.to_thread(read_media, ...)``, and passes the
+    request with them to ``super().stream``.
 
     Raises:
         ConfigError: an option is unknown or invalid, or the platform has no address.
     """
 
-    #: The address unless the settings have another; None: it must be configured.
+    #: The address unless the settings have another; None: each user must configure it.
     default_url: ClassVar[str | None] = None
-    #: Whether an API key is "required", "optional" or "none".
+    #: Whether an API key is "required" (`MissingKeyError` without it), "optional" or "none".
     key: ClassVar[KeyUse] = "required"
-    #: The platform's own settings.
+    #: The model of the platform's own settings, which are in `options`; None: it has none.
     options_type: ClassVar[type[HttpOptions] | None] = None
     #: Decodes one response.
     decoder: ClassVar[type[BaseDecoder] | None] = None
-    #: Whether the platform keeps its conversations; else each request has the whole one.
+    #: Whether the platform keeps its conversations; else agentnb does, see `RunRequest`.
     remembers: ClassVar[bool] = True
 
     def __init__(
@@ -115,7 +118,10 @@ class HttpPlatform(BasePlatform):
 
     @property
     def capabilities(self) -> Capabilities:
-        """The features whose methods are overridden; a subclass adds the others by `replace`."""
+        """The features whose methods are overridden.
+
+        A subclass adds the others by ``replace(super().capabilities, ...)`` in its own property.
+        """
         return replace(super().capabilities, remembers=self.remembers, history=not self.remembers)
 
     @property

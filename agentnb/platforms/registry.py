@@ -88,7 +88,9 @@ def load(name: str) -> Callable[[PlatformSettings], Platform]:
         known = names()
         raise ConfigError(
             f"There is no platform {quoted(name)}.",
-            hint=suggestion(name, known) or f"Known are: {', '.join(known)}.",
+            hint=suggestion(name, known)
+            or f"Known are: {', '.join(known)}; an installed package adds others by an "
+            "entry point.",
         )
     try:
         factory = entry.load()

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from agentnb._support.text import identifier_or_none, printable
 from agentnb.event.transcript import Status, Step, ToolCall, Transcript
@@ -33,6 +33,11 @@ if TYPE_CHECKING:
 #: By `Platform.stream`, `Platform.invoke`, `Platform.attach`, attached again after a decision, or
 #: not at all: it is a recorded run that is replayed.
 Via = Literal["stream", "invoke", "attach", "decision", "replay"]
+
+#: The line of a cancelled run begins with it.
+CANCELLED: Final = "The run was cancelled"
+# The reasons that agentnb gives itself.
+_DEFAULT_REASONS: Final = ("", "Cancelled.", "cancelled by the user", "cancelled on the platform")
 
 
 class PlatformFacts(Protocol):
@@ -214,7 +219,8 @@ class BaseRun:
             return visible(failure.line)
         if self.transcript.output_error is not None:
             return visible(self.transcript.output_error)
-        return "The run was cancelled." if self.transcript.cancelled is not None else None
+        cancelled = self.transcript.cancelled
+        return None if cancelled is None else _cancellation(cancelled.reason)
 
     @property
     def parse_error(self) -> str | None:
@@ -388,3 +394,9 @@ class BaseRun:
         with self.lock:
             view = self.view()
             return {"text/plain": to_text(view), "text/html": to_html(view)}
+
+
+def _cancellation(reason: str | None) -> str:
+    """Return the line of a cancelled run."""
+    text = " ".join((reason or "").split())
+    return f"{CANCELLED}." if text in _DEFAULT_REASONS else visible(f"{CANCELLED}: {text}")

@@ -79,7 +79,8 @@ def build_request(
         raise unsupported(
             platform.name,
             "tools of the client",
-            hint="An agent of openai: takes them, and a Python function calls others itself.",
+            hint="An agent of openai: or agui: takes them, and a Python function calls others "
+            "itself.",
         )
     if media and (reason := media_refusal(platform)) is not None:
         raise UnsupportedError(reason)

@@ -260,7 +260,7 @@ class Run(BaseRun):
             case "queued" | "running" | "paused" | "completed":
                 return self
             case "cancelled":
-                error = RunCancelledError("The run was cancelled.", run=self)
+                error = RunCancelledError(self.error or "The run was cancelled.", run=self)
             case "failed":
                 kind = NotRecordedError if isinstance(raised, PlaybackError) else RunFailedError
                 error = kind(message or "The run failed.", run=self, hint=hint)

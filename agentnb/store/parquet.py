@@ -145,11 +145,14 @@ def _read(
 ) -> Iterator[dict[str, Any]]:
     arrow, parquet = _arrow()
     columns = {column.name: column for column in _TABLES[name].columns}
-    texts = [each for each, column in columns.items() if isinstance(column.type, String)]
     try:
+        # Columns that are newer than the file are missing.
+        present = set(parquet.read_schema(file).names)
+        texts = [n for n in columns if n in present and isinstance(columns[n].type, String)]
+        file.seek(0)
         # Repeated texts are kept once in memory until their rows are read.
         opened_file = parquet.ParquetFile(file, read_dictionary=texts)
-    # A column that is missing, or has no text, raises a KeyError or an ArrowException.
+    # A column without text raises a KeyError or an ArrowException.
     except (arrow.ArrowException, KeyError, OSError) as error:
         raise _invalid_folder(folder) from error
     schema = opened_file.schema_arrow

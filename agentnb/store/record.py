@@ -77,6 +77,8 @@ class RunRecord:
     prompt: str | None = column("text", "string", table="content")
     text: str | None = column("text", "string", table="content")
     refusal: str | None = column("text", "string", table="content")
+    # JSON: what the agent shares as its state.
+    state: str | None = column("text", "string", table="content")
     # When it was sent; of a pulled run, when it started or was created, as the platform reports.
     started_at: int = column("bigint", TIMESTAMP, nullable=False)
     finished_at: int | None = column("bigint", TIMESTAMP)
@@ -107,8 +109,6 @@ class RunRecord:
     # When the platform's own entry was last pulled.
     pulled_at: int | None = column("bigint")
     reasoning: str | None = column("text", table="content")
-    # JSON: what the agent shares as its state.
-    state: str | None = column("text", "string", table="content")
     # JSON: the rest of the request, see `rows`.
     request: str | None = column("text", table="content")
     # JSON: the platform's own entry of the run, `RemoteRun.raw`.

@@ -27,7 +27,7 @@ from agentnb.event.types import (
 from agentnb.platforms._usage import read_usage
 from agentnb.platforms.base import Capabilities, Media, Message, RunRequest
 from agentnb.platforms.names import attachment_name, is_media_type
-from agentnb.recording.base_run import BaseRun
+from agentnb.recording.base_run import CANCELLED, BaseRun
 from agentnb.store.record import RunRecord
 from agentnb.store.values import from_micros
 
@@ -250,7 +250,9 @@ def _end_event(status: Status, error: str | None) -> Event:
         case "completed":
             return RunFinished()
         case "cancelled":
-            return RunCancelled()
+            # Stored is the line of `BaseRun.error`.
+            reason = (error or "").partition(f"{CANCELLED}: ")[2]
+            return RunCancelled(reason=reason or None)
         case "truncated" | "interrupted":
             return RunFailed(message=error or f"The run was {status}.", status=status)
         case _:

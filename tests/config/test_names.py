@@ -34,6 +34,7 @@ def test_a_full_name() -> None:
         ("seeker:a", "no platform 'seeker'", "Did you mean 'seekr'?"),
         ("sandbx:a", "no platform 'sandbx'", "Did you mean 'sandbox'?"),
         ("zzz:a", "no platform 'zzz'", "Known are: operativus, runagent, runtools, seekr, sandbox"),
+        ("zzz:a", "no platform 'zzz'", "; an installed package adds others by an entry point."),
         (":a", "no platform ''", "Known are:"),
         ("seekr:", "'seekr:' names no agent", "Write seekr:<agent>."),
         ("", "No agent was named", "finance_agent"),

@@ -14,8 +14,8 @@ MIGRATION = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0005"
-down_revision = "0004"
+revision = "0006"
+down_revision = "0005"
 
 
 def upgrade():
@@ -48,10 +48,10 @@ class RunRecord(record.RunRecord):
 record.RunRecord = RunRecord
 record.column_info.cache_clear()
 shutil.copytree(migrations.FOLDER, folder / "migrations")
-(folder / "migrations" / "versions" / "0005_words.py").write_text(migration)
+(folder / "migrations" / "versions" / "0006_words.py").write_text(migration)
 migrations.FOLDER = folder / "migrations"
-migrations.REVISIONS = (*migrations.REVISIONS, "0005")
-migrations.HEAD = "0005"
+migrations.REVISIONS = (*migrations.REVISIONS, "0006")
+migrations.HEAD = "0006"
 """
 USE = """
 def count(prompt):

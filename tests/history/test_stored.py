@@ -188,6 +188,15 @@ def test_a_run_known_from_its_platform_has_what_that_told(history_store: Store) 
     assert stored.title == "a"
 
 
+@pytest.mark.parametrize("error", ["The run was cancelled.", "The run was cancelled: Too dear."])
+def test_a_cancelled_run_without_events_keeps_its_reason(history_store: Store, error: str) -> None:
+    row = {"key": "k", "source": "recorded", "platform": "seekr", "agent": "a", "run_id": "r"}
+    with history_store.begin() as connection:
+        values = {**row, "status": "cancelled", "error": error, "started_at": 10**15}
+        connection.execute(run.insert().values(**values))
+    assert history.load("r").error == error
+
+
 def test_attachments_are_named_without_their_content(history_store: Store) -> None:
     able = Capabilities(media=MediaSupport(max_bytes=100, max_count=3))
     media = [Media(data=b"a,b", name="table.csv", mime_type="text/csv")]

@@ -99,6 +99,16 @@ def test_fields_ids_and_waiting() -> None:
     assert (waiting.request_id, waiting.retry_after) == ("r", 2.0)
 
 
+def test_a_validator_without_a_location_and_without_an_envelope() -> None:
+    entry: dict[str, Any] = {"loc": [], "msg": "Bad tag", "type": "t"}
+    assert parse_error_body(422, {"detail": [entry]}).message == "Bad tag"
+    bare = parse_error_body(422, [{"loc": ["a"], "msg": "x"}, entry])
+    assert bare.message == "a: x; Bad tag"
+    assert bare.fields == (FieldProblem("a", "x"), FieldProblem("", "Bad tag", "t"))
+    # No validator's: the caller displays the body itself.
+    assert parse_error_body(500, [{"error": {"code": 3}}]).message is None
+
+
 def test_when_to_try_again_is_found_wherever_it_stands() -> None:
     tomorrow = datetime.now(UTC) + timedelta(days=1)
     wrong: list[Any] = [-1, "-1", "nan", "inf", 10**400, True, "soon", "", [], {}]

@@ -12,7 +12,7 @@ import pytest
 
 import agentnb
 from agentnb.errors import ConfigError, MissingKeyError, UnsupportedError
-from agentnb.event.types import Event, RawEvent, RunFinished, TextDelta
+from agentnb.event.types import ApprovalRequested, Event, RawEvent, RunFinished, TextDelta
 from agentnb.platforms import registry
 from agentnb.plugin import BaseDecoder, HttpCall, HttpPlatform, MalformedError, RunRequest
 from agentnb.sse import ServerSentEvent
@@ -32,6 +32,8 @@ class Decoder(BaseDecoder):
         match name:
             case "delta":
                 return [TextDelta(data["choices"][0])]
+            case "ask":
+                return [ApprovalRequested(message=data["message"])]
             case "done":
                 return [RunFinished()]
             case "odd":
@@ -145,6 +147,16 @@ async def test_a_platform_without_a_key_keeps_its_conversation_here(
         ("assistant", "One."),
         ("user", "Second?"),
     ]
+
+
+async def test_a_run_that_waits_for_a_decision_at_the_end_of_its_response(
+    server: ScriptedServer,
+) -> None:
+    asking = {"type": "ask", "message": "Delete it?"}
+    server.routes["POST /a"] = stream(asking, {"type": "done"})
+    run = await agentnb.agent("keyless:a", base_url=server.url).arun("q")
+    assert (run.status, run.error) == ("paused", None)
+    assert [each.message for each in run.transcript.pending_approvals] == ["Delete it?"]
 
 
 async def test_a_conversation_begins_with_its_history(server: ScriptedServer) -> None:

@@ -59,6 +59,22 @@ from agentnb.sse import ServerSentEvent
             },
             Usage(input_tokens=9, total_tokens=12, cached_tokens=4, reasoning_tokens=3),
         ),
+        (
+            {
+                "inputTokens": 9,
+                "inputTokenDetails": {"noCacheTokens": 5, "cacheReadTokens": 4},
+                "outputTokens": 7,
+                "outputTokenDetails": {"textTokens": 4, "reasoningTokens": 3},
+                "totalTokens": 16,
+            },
+            Usage(
+                input_tokens=9,
+                output_tokens=7,
+                total_tokens=16,
+                cached_tokens=4,
+                reasoning_tokens=3,
+            ),
+        ),
         ({"inputTokens": 10**400, "totalTokens": 5}, Usage(total_tokens=5)),
         ({"inputTokens": True, "outputTokens": -1, "totalTokens": "three"}, None),
         (
@@ -85,6 +101,7 @@ from agentnb.sse import ServerSentEvent
             "counts",
             "evals",
             "details",
+            "camel-details",
             "huge",
             "no-figures",
             "texts",

@@ -257,8 +257,9 @@ def test_a_paused_run_can_be_stopped() -> None:
 
 
 def test_a_platform_without_them_refuses_before_it_sends() -> None:
-    with pytest.raises(UnsupportedError, match="tools of the client"):
+    with pytest.raises(UnsupportedError, match="tools of the client") as caught:
         agentnb.agent("sandbox:echo").start("Go", tools=[add])
+    assert "An agent of openai: or agui: takes them" in str(caught.value)
 
 
 @pytest.mark.parametrize("decide", [True, False])

@@ -18,7 +18,7 @@ from agentnb.errors import (
     RunCancelledError,
 )
 from agentnb.event.transcript import Transcript
-from agentnb.event.types import Event, event_from_dict
+from agentnb.event.types import Event, RunCancelled, event_from_dict
 from agentnb.platforms.base import RunRequest
 from tests.played import LONG, STARTED, Batches, PlayedPlatform, player
 from tests.run.asked import Gate, everything, until_text
@@ -135,3 +135,24 @@ def test_a_cancelled_run_says_so() -> None:
         run.wait(LONG)
     assert caught.value.run is run
     assert run.error == "The run was cancelled."
+
+
+@pytest.mark.parametrize(
+    ("reason", "error"),
+    [
+        ("The budget\nis spent.", "The run was cancelled: The budget is spent."),
+        (None, "The run was cancelled."),
+        ("Cancelled.", "The run was cancelled."),
+        ("cancelled by the user", "The run was cancelled."),
+        ("cancelled on the platform", "The run was cancelled."),
+    ],
+)
+def test_a_run_cancelled_by_its_platform_names_the_reason(reason: str | None, error: str) -> None:
+    async def stopped(request: RunRequest) -> Batches:
+        yield [STARTED, RunCancelled(reason=reason)]
+
+    run = player(PlayedPlatform(stopped)).run("hi", check=False)
+    assert run.error == error
+    with pytest.raises(RunCancelledError) as caught:
+        run.raise_for_status()
+    assert str(caught.value) == error

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any
 
 from agentnb.event import Event, StateSnapshot
 from agentnb.platforms.agui.decoder import Decoder
@@ -19,7 +18,6 @@ from agentnb.platforms.agui.wire import (
 )
 from agentnb.plugin import (
     Capabilities,
-    ErrorDetails,
     HttpCall,
     HttpPlatform,
     MediaSupport,
@@ -46,10 +44,6 @@ class AGUIPlatform(HttpPlatform):
     def capabilities(self) -> Capabilities:
         media = MediaSupport(max_bytes=MAX_MEDIA_BYTES, max_count=20)
         return replace(super().capabilities, media=media, client_tools=True)
-
-    def error(self, status: int, data: Any) -> ErrorDetails:
-        """Return the details of an unsuccessful response, which may be a validator's bare list."""
-        return super().error(status, {"detail": data} if isinstance(data, list) else data)
 
     def call(self, request: RunRequest) -> HttpCall:
         """Return the request with the whole conversation.
