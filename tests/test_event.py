@@ -34,6 +34,8 @@ EXAMPLES: dict[str, Any] = {
     "retry_after": 1.0,
     "details": {},
     "status": "failed",
+    "scope": "step",
+    "patch": (),
 }
 
 
@@ -55,7 +57,7 @@ def test_json_form_names_the_type_and_holds_no_none(event: Event) -> None:
 
 
 def test_every_type_has_a_name_of_its_own() -> None:
-    assert len({cls.type for cls in CLASSES}) == len(CLASSES) == 13
+    assert len({cls.type for cls in CLASSES}) == len(CLASSES) == 21
 
 
 def test_terminal_events_are_events() -> None:

@@ -120,7 +120,9 @@ class TestOrder:
 class TestPassages:
     def test_deltas_of_a_kind_are_one_passage(self) -> None:
         transcript = fold([TextDelta("a"), TextDelta("b")])
-        assert [p.to_dict() for p in transcript.parts] == [{"kind": "text", "text": "ab"}]
+        assert [p.to_dict() for p in transcript.parts] == [
+            {"kind": "text", "text": "ab", "depth": 0}
+        ]
 
     def test_another_kind_begins_a_new_passage(self) -> None:
         transcript = fold(
@@ -210,6 +212,7 @@ class TestToolCalls:
                 "status": "completed",
                 "started": None,
                 "finished": None,
+                "depth": 0,
             }
         ]
 

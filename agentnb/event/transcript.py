@@ -178,8 +178,7 @@ class Transcript:
             case RunFinished():
                 if self._end("completed"):
                     self.finished = event
-                    answers = ("text", "refusal")
-                    if event.output and not any(p.kind in answers for p in self.parts):
+                    if event.output and not (self._texts("text") or self._texts("refusal")):
                         self.parts.append(Passage("text", text=TextBuffer(event.output)))
             case RunFailed():
                 if self._end(event.status):

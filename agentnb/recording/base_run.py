@@ -192,10 +192,7 @@ class BaseRun:
 
     @property
     def state(self) -> Any:
-        """The state that the agent shares, as JSON-like data; None where it shares none.
-
-        The next run of the session sends it back, where the platform does not keep it.
-        """
+        """The state that the agent shares, as JSON-like data; None where it shares none."""
         return self.transcript.state
 
     @property

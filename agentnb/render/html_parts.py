@@ -179,7 +179,8 @@ def data_blocks(label: str, text: str, format_: Format) -> list[str]:
     code = element("code", content, style=format_.style(Style.DATA))
     box = element("pre", code, style=format_.style(Style.BOX))
     # As a paragraph, a label would be as near to the text before it as to its own.
-    return [joined([element("small", label) if label else "", box]), *_more(len(text) - format_.tool)]
+    title = element("small", label) if label else ""
+    return [joined([title, box]), *_more(len(text) - format_.tool)]
 
 
 def _passage(part: Passage, format_: Format) -> Html:

@@ -3,6 +3,26 @@
 // The fixtures in tests/fixtures/protocol test both sides. Each message is validated field by
 // field: one of another version must lead to a resync, never to a half-applied state.
 
+import {
+  allOf,
+  type Fields,
+  type Guard,
+  isBoolean,
+  isCount,
+  isNumber,
+  isObject,
+  isString,
+  listOf,
+  oneOf,
+  optional,
+  orNull,
+  someOf,
+} from "./guards.js";
+
+import { type EventsPage, isEventsPage, isTimelinePage, type TimelinePage } from "./pages.js";
+
+export type { EventRecord, EventsPage, Segment, TimelinePage } from "./pages.js";
+
 export type Status =
   | "queued"
   | "running"
@@ -166,39 +186,6 @@ export interface Snapshot {
   run: RunState;
 }
 
-/** One recorded event; its long texts are truncated. */
-export interface EventRecord {
-  /** Seconds since the request. */
-  at: number;
-  type: string;
-  [field: string]: unknown;
-}
-
-/** Events of a run from number `offset` on, and the total number. */
-export interface EventsPage {
-  offset: number;
-  total: number;
-  events: EventRecord[];
-}
-
-/** One segment of a run, in seconds since the request. */
-export interface Segment {
-  kind: "waiting" | "reasoning" | "text" | "tool" | "approval" | "step";
-  label: string;
-  start: number;
-  end: number;
-  /** For a tool call or an approval. */
-  status: string | null;
-  detail: string;
-}
-
-/** Timeline of a run up to `end`: the first segments of `total`. */
-export interface TimelinePage {
-  end: number;
-  total: number;
-  segments: Segment[];
-}
-
 export type KernelMessage =
   | { type: "ops"; seq: number; ops: Op[] }
   | ({ type: "snapshot" } & Snapshot)
@@ -223,53 +210,6 @@ const FINAL: ReadonlySet<Status> = new Set([
 
 /** Returns whether a run with this status cannot change any more. */
 export const isFinal = (status: Status): boolean => FINAL.has(status);
-
-export type Guard<T> = (value: unknown) => value is T;
-export type Fields<T> = { [K in keyof Required<T>]: Guard<Required<T>[K]> };
-
-export const isString = (v: unknown): v is string => typeof v === "string";
-export const isBoolean = (v: unknown): v is boolean => typeof v === "boolean";
-export const isNumber = (v: unknown): v is number => typeof v === "number" && Number.isFinite(v);
-export const isCount = (v: unknown): v is number => Number.isSafeInteger(v) && (v as number) >= 0;
-
-export const isObject = (v: unknown): v is Record<string, unknown> =>
-  typeof v === "object" && v !== null && !Array.isArray(v);
-
-export const oneOf =
-  <T extends string>(...values: T[]): Guard<T> =>
-  (v): v is T =>
-    (values as unknown[]).includes(v);
-
-export const orNull =
-  <T>(guard: Guard<T>): Guard<T | null> =>
-  (v): v is T | null =>
-    v === null || guard(v);
-
-/** Guard for an optional field. */
-const optional = <T>(guard: Guard<T>): Guard<T> => ((v) => v === undefined || guard(v)) as Guard<T>;
-
-export const listOf =
-  <T>(guard: Guard<T>): Guard<T[]> =>
-  (v): v is T[] =>
-    Array.isArray(v) && v.every(guard);
-
-/** Guard for an object with all these fields; further ones are ignored. */
-export const allOf =
-  <T>(fields: Fields<T>): Guard<T> =>
-  (v): v is T => {
-    if (!isObject(v)) return false;
-    for (const name in fields) if (!fields[name](v[name])) return false;
-    return true;
-  };
-
-/** Guard for an object with some of these fields, and no other. */
-export const someOf =
-  <T>(fields: Fields<T>): Guard<Partial<T>> =>
-  (v): v is Partial<T> =>
-    isObject(v) &&
-    Object.entries(v).every(
-      ([name, value]) => Object.hasOwn(fields, name) && fields[name as keyof T](value),
-    );
 
 const isUsage = someOf<Usage>({
   input_tokens: isNumber,
@@ -389,30 +329,6 @@ const isPartChanges = someOf({ ...toolFields, ...passageFields }) as Guard<PartC
 const isAppendField = oneOf<AppendField>("text", "arguments", "result");
 
 const isAcknowledged = oneOf<"stop" | "decide">("stop", "decide");
-const isEventsPage = allOf<EventsPage>({
-  offset: isCount,
-  total: isCount,
-  // Other fields of an event are only displayed.
-  events: listOf(
-    allOf<Pick<EventRecord, "at" | "type">>({ at: isNumber, type: isString }),
-  ) as Guard<EventRecord[]>,
-});
-
-const isTimelinePage = allOf<TimelinePage>({
-  end: isNumber,
-  total: isCount,
-  segments: listOf(
-    allOf<Segment>({
-      kind: oneOf("waiting", "reasoning", "text", "tool", "approval", "step"),
-      label: isString,
-      start: isNumber,
-      end: isNumber,
-      status: orNull(isString),
-      detail: isString,
-    }),
-  ),
-});
-
 function isOp(v: unknown): v is Op {
   if (!isObject(v)) return false;
   switch (v.op) {

@@ -132,6 +132,8 @@ def test_a_whole_row(monkeypatch: pytest.MonkeyPatch) -> None:
         "status": "completed",
         "prompt": "q",
         "text": "Hello there",
+        "refusal": None,
+        "state": None,
         "input_tokens": 10,
         "output_tokens": 5,
         "total_tokens": 15,
@@ -159,6 +161,8 @@ def test_what_was_not_reported_is_missing_not_zero() -> None:
     assert absent == {
         "session_id",
         "model",
+        "refusal",
+        "state",
         "time_to_first_token",
         "input_tokens",
         "output_tokens",

@@ -252,7 +252,7 @@ class TestStandalone:
     def test_document_forbids_every_request(self) -> None:
         page = to_html(view_of([*EVENTS, RunFinished()]), standalone=True)
         assert page.startswith("<!DOCTYPE html>\n<html")
-        assert "content=\"default-src 'none'; style-src 'unsafe-inline'\"" in page
+        assert "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\"" in page
         assert "<title>finance_agent · operativus</title>" in page
         assert "What is the current NVDA stock price?" in read(page).text
 

@@ -87,7 +87,16 @@ class TestAllowList:
         ("given", "kept"),
         [
             ("<script>x</script><p>a</p>", "<p>a</p>"),
-            ("<img src=https://x.example/>a", "a"),
+            ("<img src=https://x.example/ onerror=x>a", "<img>a"),
+            ("<img src=data:image/svg+xml;base64,AAAA>a", "<img>a"),
+            (
+                "<a href=data:image/png;base64,AAAA>a</a>",
+                '<a rel="noopener noreferrer nofollow">a</a>',
+            ),
+            (
+                '<img src="data:image/png;base64,AAAA" alt="a">',
+                '<img src="data:image/png;base64,AAAA" alt="a">',
+            ),
             ("<p onclick=x style='position:fixed' class=jp-Button id=root>a</p>", "<p>a</p>"),
             ("<p style='opacity:.7' dir=auto>a</p>", '<p style="opacity:.7" dir="auto">a</p>'),
             ("<a href='/api' target=_top>a</a>", '<a rel="noopener noreferrer nofollow">a</a>'),

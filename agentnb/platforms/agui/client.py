@@ -64,7 +64,8 @@ class AGUIPlatform(HttpPlatform):
         """
         media = await asyncio.to_thread(inline_media, request.media, platform=self.name)
         if (state := request.params.get("state")) is not None and not request.tool_rounds:
-            # What the agent changes is this state.
+            # What the agent changes is this state.  An invalid one is refused first.
+            self.call(request)
             yield [StateSnapshot(state=state)]
         async with aclosing(super().stream(replace(request, media=media))) as batches:
             async for batch in batches:

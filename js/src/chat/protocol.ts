@@ -8,15 +8,17 @@ import {
   isBoolean,
   isCount,
   isObject,
-  isSnapshot,
   isString,
   listOf,
   oneOf,
   orNull,
+  someOf,
+} from "../guards.js";
+import {
+  isSnapshot,
   type PageMessage as RunMessage,
   type Snapshot,
   type Status,
-  someOf,
 } from "../protocol.js";
 
 export interface Attachment {

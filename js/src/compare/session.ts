@@ -1,14 +1,7 @@
 // A comparison in the page: one channel to the kernel, shared by its runs.
 
-import {
-  allOf,
-  isObject,
-  isSnapshot,
-  isString,
-  listOf,
-  type PageMessage,
-  type Snapshot,
-} from "../protocol.js";
+import { allOf, isObject, isString, listOf } from "../guards.js";
+import { isSnapshot, type PageMessage, type Snapshot } from "../protocol.js";
 import { type Channel, RunSession } from "../session.js";
 import { SnapshotWriter } from "../snapshot-writer.js";
 

@@ -9,14 +9,11 @@ import {
   isCount,
   isNumber,
   isObject,
-  isSnapshot,
   isString,
   listOf,
   orNull,
-  type PageMessage,
-  type Snapshot,
-  type Status,
-} from "../protocol.js";
+} from "../guards.js";
+import { isSnapshot, type PageMessage, type Snapshot, type Status } from "../protocol.js";
 import { STATUS_WORDS } from "../view/status.js";
 
 /** A query; empty texts filter nothing. */

@@ -1,6 +1,6 @@
 // The history in the page: the query, its results, and the open run.
 
-import { isObject } from "../protocol.js";
+import { isObject } from "../guards.js";
 import { type Channel, RunSession } from "../session.js";
 import { SnapshotWriter } from "../snapshot-writer.js";
 import {

@@ -12,9 +12,9 @@ import {
   listOf,
   oneOf,
   orNull,
-  type Status,
   someOf,
-} from "../protocol.js";
+} from "../guards.js";
+import type { Status } from "../protocol.js";
 import { STATUS_WORDS } from "../view/status.js";
 
 /** One watched run. */

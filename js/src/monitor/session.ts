@@ -1,8 +1,8 @@
 // The watched runs in the page.
 
 import { Frame } from "../frame.js";
+import { isCount, isObject } from "../guards.js";
 import { ACK_MS, IdleTimer } from "../idle-timer.js";
-import { isCount, isObject } from "../protocol.js";
 import type { Channel, ClickState } from "../session.js";
 import { SnapshotWriter } from "../snapshot-writer.js";
 import {

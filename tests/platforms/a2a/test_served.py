@@ -68,8 +68,9 @@ async def test_artifacts_of_all_kinds(any_agent: agentnb.Agent) -> None:
     run = await any_agent.arun("files")
     link = "[tea.png](https://example.com/tea.png)"
     assert run.text.split("\n\n")[0] == "See:"
-    assert run.text.endswith(f"{link}\n\n[a.png]")
-    assert [event.name for event in run.events if isinstance(event, RawEvent)] == ["file"]
+    assert run.text.endswith(link)
+    assert [(each.name, each.content) for each in run.media] == [("a.png", b"PNG")]
+    assert not any(isinstance(event, RawEvent) for event in run.events)
     assert run.transcript.finished is not None
     assert run.transcript.finished.details["message"] == "Done."
 

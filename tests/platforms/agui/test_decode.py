@@ -9,6 +9,7 @@ import pytest
 
 from agentnb.event import (
     ApprovalRequested,
+    CustomEvent,
     Event,
     RawEvent,
     ReasoningDelta,
@@ -16,6 +17,8 @@ from agentnb.event import (
     RunFailed,
     RunFinished,
     RunStarted,
+    StateSnapshot,
+    StepStarted,
     TextDelta,
     ToolCallDelta,
     ToolCallFinished,
@@ -23,7 +26,7 @@ from agentnb.event import (
     Usage,
     UsageReported,
 )
-from agentnb.event.transcript import fold
+from agentnb.event.transcript import Passage, Step, fold
 from agentnb.platforms.agui.decoder import Decoder
 from agentnb.plugin import RunRequest, ServerSentEvent
 from agentnb.testing import fuzz_decoder
@@ -31,7 +34,7 @@ from agentnb.testing import fuzz_decoder
 Frame = dict[str, Any]
 
 
-def frame(name: str, **fields: Any) -> Frame:
+def frame(name: str, /, **fields: Any) -> Frame:
     return {"type": name, **fields}
 
 
@@ -78,9 +81,11 @@ RUN: list[Frame] = [
 def test_a_run() -> None:
     events = decoded(*RUN)
     raw = [event.name for event in events if isinstance(event, RawEvent)]
-    assert raw == ["STEP_STARTED", "STATE_SNAPSHOT", "MESSAGES_SNAPSHOT", "STEP_FINISHED"]
+    assert raw == ["MESSAGES_SNAPSHOT"]
     assert [event for event in events if not isinstance(event, RawEvent)] == [
         RunStarted(run_id="r", session_id="t"),
+        StepStarted(step_id="step 1", name="s"),
+        StateSnapshot(state={}),
         ReasoningDelta("Hm.", "th"),
         TextDelta("I add ", "m1"),
         TextDelta("them.", "m1"),
@@ -90,6 +95,7 @@ def test_a_run() -> None:
         ToolCallFinished(call_id="c", result="3"),
         TextDelta("It ", "m3"),
         TextDelta("is 3.", "m3"),
+        StepFinished(step_id="step 1"),
         UsageReported(usage=Usage(input_tokens=3, output_tokens=2, total_tokens=5), model="m"),
         RunFinished(output="It is 3.", details={"outcome": {"type": "success"}}),
     ]
@@ -98,15 +104,93 @@ def test_a_run() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *("STATE_SNAPSHOT", "STATE_DELTA", "ACTIVITY_SNAPSHOT", "ACTIVITY_DELTA", "CUSTOM", "RAW"),
-        *("STEP_STARTED", "STEP_FINISHED", "SUBAGENT_STARTED", "SUBAGENT_FINISHED"),
-        *("SUBAGENT_ERROR", "OF_2_0"),
+        *("ACTIVITY_DELTA", "RAW", "OF_2_0"),
     ],
 )
 def test_what_no_event_can_say_is_kept(name: str) -> None:
     (event,) = decoded(frame(name, delta="x", value=1))
     assert isinstance(event, RawEvent)
     assert (event.name, event.problem, json.loads(event.data)["value"]) == (name, None, 1)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("STATE_SNAPSHOT", "STATE_DELTA", "ACTIVITY_SNAPSHOT", "CUSTOM"),
+        *("STEP_STARTED", "STEP_FINISHED", "SUBAGENT_STARTED", "SUBAGENT_FINISHED"),
+        "SUBAGENT_ERROR",
+    ],
+)
+def test_a_malformed_event_is_reported(name: str) -> None:
+    (event,) = decoded(frame(name, delta="x", value=1))
+    assert isinstance(event, RawEvent)
+    assert event.name == name
+    assert event.problem
+
+
+def test_state_and_custom_events() -> None:
+    patch = [{"op": "add", "path": "/b", "value": 2}]
+    transcript = fold(
+        decoded(
+            frame("STATE_SNAPSHOT", snapshot={"a": 1}),
+            frame("STATE_DELTA", delta=patch),
+            frame("CUSTOM", name="progress", value=0.5),
+            frame("ACTIVITY_SNAPSHOT", messageId="m", activityType="plan", content={"n": 1}),
+        )
+    )
+    assert transcript.state == {"a": 1, "b": 2}
+    assert transcript.custom_events == [
+        CustomEvent(name="progress", value=0.5),
+        CustomEvent(name="plan", value={"n": 1}),
+    ]
+
+
+def test_steps_and_subagents_that_alternate() -> None:
+    def text(message: str, agent: str | None = None) -> dict[str, Any]:
+        more = {} if agent is None else {"subagentRunId": agent}
+        return frame("TEXT_MESSAGE_CONTENT", messageId=message, delta=message, **more)
+
+    transcript = fold(
+        decoded(
+            frame("STEP_STARTED", stepName="research"),
+            frame("SUBAGENT_STARTED", subagentRunId="s1", name="One"),
+            frame("SUBAGENT_STARTED", subagentRunId="s2", name="Two"),
+            text("a", "s1"),
+            text("b", "s2"),
+            frame("STEP_STARTED", stepName="inner", subagentRunId="s1"),
+            text("c", "s1"),
+            frame("SUBAGENT_ERROR", subagentRunId="s2", message="no tea"),
+            text("d", "s1"),
+            text("e"),
+            frame("SUBAGENT_FINISHED", subagentRunId="s1"),
+            frame("STEP_FINISHED", stepName="research"),
+            text("answer"),
+        )
+    )
+    rows = [
+        (part.name if isinstance(part, Step) else str(part.text), part.depth)
+        for part in transcript.parts
+        if isinstance(part, Step | Passage)
+    ]
+    assert rows == [
+        ("research", 0),
+        ("One", 1),
+        ("Two", 1),
+        ("a", 2),
+        ("b", 2),
+        ("inner", 2),
+        ("c", 3),
+        ("d", 3),
+        ("e", 1),
+        ("answer", 0),
+    ]
+    assert [(step.name, step.status) for step in transcript.steps] == [
+        ("research", "completed"),
+        ("One", "completed"),
+        ("Two", "failed"),
+        ("inner", "running"),
+    ]
+    assert transcript.text == "eanswer"
 
 
 def test_reasoning_of_earlier_versions() -> None:
@@ -162,7 +246,7 @@ def test_messages_of_others_are_no_answer() -> None:
 
 def test_the_text_of_a_subagent_is_reasoning() -> None:
     content = frame("TEXT_MESSAGE_CONTENT", messageId="m", delta="Looking.", subagentRunId="s1")
-    assert decoded(content) == [ReasoningDelta("Looking.", "m")]
+    assert decoded(content) == [StepStarted(step_id="s1"), ReasoningDelta("Looking.", "m")]
 
 
 def test_a_character_may_be_split() -> None:

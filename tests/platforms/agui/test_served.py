@@ -133,14 +133,11 @@ async def test_an_interrupt_pauses_the_run(agent: agentnb.Agent) -> None:
 
 
 @pytest.mark.anyio
-async def test_state_and_custom_events_are_kept_as_they_are(agent: agentnb.Agent) -> None:
+async def test_state_and_custom_events(agent: agentnb.Agent) -> None:
     run = await agent.arun("publish")
-    raw = [event for event in run.events if isinstance(event, RawEvent)]
-    assert [(event.name, event.problem) for event in raw] == [
-        ("STATE_SNAPSHOT", None),
-        ("CUSTOM", None),
-    ]
-    assert '"snapshot":{"step":1}' in raw[0].data
+    assert [event for event in run.events if isinstance(event, RawEvent)] == []
+    assert run.state == {"step": 1}
+    assert [event.name for event in run.custom_events] == ["note"]
     assert run.text == "It is published."
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from agentnb.event import (
+    CitationAdded,
     Event,
     RawEvent,
     RunFailed,
@@ -116,8 +117,19 @@ def test_reasoning(delta: dict[str, Any]) -> None:
     assert (transcript.reasoning, transcript.text) == ("Hm.", "So.")
 
 
-def test_a_refusal_is_the_answer() -> None:
-    assert fold(decoded(chunk(refusal="I won't."))).text == "I won't."
+def test_a_refusal_is_no_answer() -> None:
+    assert fold(decoded(chunk(refusal="I won't."))).refusal == "I won't."
+
+
+def test_sources_and_images() -> None:
+    source = {
+        "type": "url_citation",
+        "url_citation": {"url": "https://example.com", "title": "Tea"},
+    }
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    transcript = fold(decoded(chunk(annotations=[source]), chunk(images=[image])))
+    assert transcript.citations == [CitationAdded(url="https://example.com", title="Tea")]
+    assert [each.mime_type for each in transcript.media] == ["image/png"]
 
 
 def test_tool_calls_by_their_index() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from agentnb.event import (
+    CitationAdded,
     Event,
     RawEvent,
     ReasoningDelta,
@@ -143,9 +144,34 @@ def test_a_text_comes_once(frames: list[dict[str, Any] | str], text: str) -> Non
     assert fold(decoded(CREATED, *frames)).text == text
 
 
-def test_a_refusal_is_the_answer() -> None:
+def test_a_refusal_is_no_answer() -> None:
     item = {"type": "message", "id": "m1", "content": [{"type": "refusal", "refusal": "I won't."}]}
-    assert fold(decoded(delta("refusal", "I "), done(item))).text == "I won't."
+    transcript = fold(decoded(delta("refusal", "I "), done(item)))
+    assert (transcript.refusal, transcript.text) == ("I won't.", "")
+
+
+def test_sources_come_once() -> None:
+    source = {"type": "url_citation", "url": "https://example.com", "title": "Tea"}
+    added = {"type": "response.output_text.annotation.added", "annotation": source}
+    other = {"type": "file_citation", "filename": "tea.pdf"}
+    text = {"type": "output_text", "text": "Tea.", "annotations": [source, other]}
+    item = {"type": "message", "id": "m1", "content": [text]}
+    events = [e for e in decoded(added, done(item)) if isinstance(e, CitationAdded)]
+    assert events == [
+        CitationAdded(url="https://example.com", title="Tea"),
+        CitationAdded(title="tea.pdf"),
+    ]
+
+
+def test_a_generated_image() -> None:
+    item = {"type": "image_generation_call", "id": "i", "result": "AAAA", "output_format": "webp"}
+    transcript = fold(decoded(done(item)))
+    assert [(each.url, each.content) for each in transcript.media] == [
+        ("data:image/webp;base64,AAAA", b"\0\0\0")
+    ]
+    assert [(call.name, call.result) for call in transcript.tool_calls] == [
+        ("image_generation", "")
+    ]
 
 
 def test_reasoning_and_its_summary_come_in_passages() -> None:
