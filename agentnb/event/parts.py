@@ -1,4 +1,4 @@
-"""The parts of a transcript: passages of text, tool calls, steps, and media.
+"""The statuses of a run, and the parts of its transcript: passages, tool calls, steps, media.
 
 The ``depth`` of a part is the number of steps that it is within.
 """
@@ -11,6 +11,13 @@ from typing import Any, Literal
 
 from agentnb._support.text import printable
 from agentnb.event.content import MediaProduced
+
+Status = Literal[
+    "queued", "running", "paused", "completed", "failed", "cancelled", "truncated", "interrupted"
+]
+FINAL_STATUSES: frozenset[Status] = frozenset(
+    {"completed", "failed", "cancelled", "truncated", "interrupted"}
+)
 
 
 class TextBuffer:
@@ -66,6 +73,7 @@ class Passage:
     part_id: str | None = None
     text: TextBuffer = field(default_factory=TextBuffer)
     depth: int = 0
+    step: Step | None = field(default=None, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         return {"kind": self.kind, "text": str(self.text), "depth": self.depth}

@@ -1,4 +1,4 @@
-"""The transcript: a pure fold of events into the text and tool calls that a view displays.
+"""The transcript: a pure fold of events into what a view displays.
 
 A `Transcript` is an ordered list of parts (passages, tool calls, steps, media) plus the run's
 status, usage, state and the like.  Only `Transcript.apply` changes it; no order of events
@@ -10,10 +10,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final, Literal, TypeGuard
+from typing import Any, Final, Literal
 
 from agentnb._support.text import printable_or_none
-from agentnb.event.parts import MediaPart, Part, Passage, Step, TextBuffer, ToolCall
+from agentnb.event.parts import (
+    FINAL_STATUSES,
+    MediaPart,
+    Part,
+    Passage,
+    Status,
+    Step,
+    TextBuffer,
+    ToolCall,
+)
 from agentnb.event.state import apply_patch
 from agentnb.event.types import (
     ApprovalRequested,
@@ -54,14 +63,8 @@ __all__ = [
     "fold",
 ]
 
-Status = Literal[
-    "queued", "running", "paused", "completed", "failed", "cancelled", "truncated", "interrupted"
-]
 # Steps deeper than this are displayed at this depth.
 _MAX_DEPTH: Final = 8
-FINAL_STATUSES: frozenset[Status] = frozenset(
-    {"completed", "failed", "cancelled", "truncated", "interrupted"}
-)
 
 
 @dataclass(slots=True)
@@ -201,8 +204,8 @@ class Transcript:
                 continued.extend(texts)
                 continued, texts = None, []
             self.apply(event, at)
-            last = self.parts[-1] if self.parts else None
-            if self.status == "running" and self._continues(last, "text"):
+            last = self._open_passage("text")
+            if last is not None and self.status == "running":
                 continued, part_id = last.text, last.part_id
         if continued is not None:
             continued.extend(texts)
@@ -233,7 +236,7 @@ class Transcript:
 
     @property
     def media(self) -> tuple[MediaProduced, ...]:
-        """The images and other files that the run produced."""
+        """The files that the run produced."""
         return tuple(p.media for p in self.parts if isinstance(p, MediaPart))
 
     @property
@@ -308,22 +311,26 @@ class Transcript:
     def _depth(self) -> int:
         return 0 if self._step is None else self._step.depth + 1
 
-    def _continues(self, last: Part | None, kind: str) -> TypeGuard[Passage]:
-        """Return whether a text of ``kind`` without another part between continues ``last``."""
-        return isinstance(last, Passage) and last.kind == kind and last.depth == self._depth
+    def _open_passage(self, kind: str) -> Passage | None:
+        """Return the last part if it is a passage of ``kind`` in the current step."""
+        match self.parts[-1:]:
+            case [Passage() as last] if last.kind == kind and last.step is self._step:
+                return last
+            case _:
+                return None
 
     def _append(
         self, kind: Literal["text", "reasoning", "refusal"], text: str, part_id: str | None
     ) -> None:
         self._running()
-        last = self.parts[-1] if self.parts else None
-        if self._continues(last, kind) and last.part_id == part_id:
+        last = self._open_passage(kind)
+        if last is not None and last.part_id == part_id:
             last.text.append(text)
             return
         if part_id is not None and (known := self._passages.get((kind, part_id))) is not None:
             known.text.append(text)
         elif text:
-            passage = Passage(kind, part_id, TextBuffer(text), self._depth)
+            passage = Passage(kind, part_id, TextBuffer(text), self._depth, self._step)
             self.parts.append(passage)
             if part_id is not None:
                 self._passages[kind, part_id] = passage
@@ -358,11 +365,10 @@ class Transcript:
         self._step = step
 
     def _finish_step(self, event: StepFinished, at: float | None) -> None:
-        if (step := self._steps.get(event.step_id)) is None:
-            return
-        step.error = printable_or_none(event.error)
-        step.status = "completed" if event.error is None else "failed"
-        step.finished = at
+        if (step := self._steps.get(event.step_id)) is not None:
+            step.error = printable_or_none(event.error)
+            step.status = "completed" if event.error is None else "failed"
+            step.finished = at
         while self._step is not None and self._step.status != "running":
             self._step = self._step.parent
 

@@ -222,7 +222,7 @@ class Decoder(BaseDecoder):
             if self._follows:
                 return []
             content = _Content()
-        files: list[MediaProduced] = []
+        files: list[Event] = []
         for part in artifact["parts"]:
             content = content.with_part(part)
             if (file := _file_event(part)) is not None and file.url not in self._seen:

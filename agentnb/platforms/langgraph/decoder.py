@@ -7,10 +7,12 @@ from typing import Any, Final
 
 from agentnb.event import (
     ApprovalRequested,
+    CustomEvent,
     Event,
     RawEvent,
     ReasoningDelta,
     RunStarted,
+    StateSnapshot,
     TextDelta,
     ToolCallDelta,
     ToolCallFinished,
@@ -79,6 +81,10 @@ class Decoder(BaseDecoder):
                 return self._message(message, about)
             case "updates":
                 return self._updates(name, data)
+            case "values" if name == "values":
+                return [StateSnapshot(state=data)]
+            case "custom":
+                return [CustomEvent(name="custom", value=data)]
             case "error":
                 return [read_failure(data)]
             case _:

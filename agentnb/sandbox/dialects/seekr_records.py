@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, cast
 
 from pydantic import BaseModel, Field
 
-from agentnb.event.transcript import Passage, Status
+from agentnb.event.transcript import Passage, Status, ToolCall
 from agentnb.sandbox.dialects.base import json_or_text, usage_fields, utc
 from agentnb.sandbox.registry import RegisteredAgent
 from agentnb.sandbox.state import SandboxRun, SandboxSession, SessionMessage
@@ -80,7 +80,7 @@ def _parts(run: SandboxRun, *, text_only: bool) -> list[dict[str, Any]]:
             continue
         elif isinstance(part, Passage):
             parts.append({"type": part.kind, "text": str(part.text)})
-        else:
+        elif isinstance(part, ToolCall):
             call = {"toolCallId": part.call_id, "toolName": part.name}
             parts.append({"type": "tool-call", **call, "args": json_or_text(part.arguments)})
             if part.error is not None:

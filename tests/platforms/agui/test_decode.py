@@ -18,6 +18,7 @@ from agentnb.event import (
     RunFinished,
     RunStarted,
     StateSnapshot,
+    StepFinished,
     StepStarted,
     TextDelta,
     ToolCallDelta,
@@ -85,7 +86,6 @@ def test_a_run() -> None:
     assert [event for event in events if not isinstance(event, RawEvent)] == [
         RunStarted(run_id="r", session_id="t"),
         StepStarted(step_id="step 1", name="s"),
-        StateSnapshot(state={}),
         ReasoningDelta("Hm.", "th"),
         TextDelta("I add ", "m1"),
         TextDelta("them.", "m1"),
@@ -95,6 +95,7 @@ def test_a_run() -> None:
         ToolCallFinished(call_id="c", result="3"),
         TextDelta("It ", "m3"),
         TextDelta("is 3.", "m3"),
+        StateSnapshot(state={"n": 1}),
         StepFinished(step_id="step 1"),
         UsageReported(usage=Usage(input_tokens=3, output_tokens=2, total_tokens=5), model="m"),
         RunFinished(output="It is 3.", details={"outcome": {"type": "success"}}),

@@ -147,7 +147,7 @@ def test_interrupts_follow_the_text_of_other_branches() -> None:
 
 
 def test_errors_and_unknown_frames() -> None:
-    got = decoded(("custom", {"n": 1}), ("messages", [1]), ("updates", 1), ("end", None))
+    got = decoded(("debug", {"n": 1}), ("messages", [1]), ("updates", 1), ("end", None))
     assert [type(event) for event in got] == [RawEvent, RawEvent]
     error = ("error", {"error": "ValueError", "message": "No."})
     assert decoded(error) == [RunFailed(message="No.", code="ValueError", error_type="ValueError")]
