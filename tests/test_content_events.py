@@ -209,6 +209,14 @@ def test_usage_of_steps_is_added_and_a_total_replaces_it() -> None:
     assert transcript.usage == Usage(input_tokens=7, output_tokens=1, cost_usd=1.0)
 
 
+def test_a_source_is_listed_once() -> None:
+    source = CitationAdded(url="https://example.com")
+    assert fold([source, CitationAdded(title="Tea"), source]).citations == [
+        source,
+        CitationAdded(title="Tea"),
+    ]
+
+
 def test_a_refusal_is_no_answer() -> None:
     transcript = fold([RefusalDelta("No, "), RefusalDelta("thanks."), RunFinished(output="No.")])
     assert (transcript.refusal, transcript.text) == ("No, thanks.", "")

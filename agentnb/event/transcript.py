@@ -67,6 +67,10 @@ __all__ = [
 _MAX_DEPTH: Final = 8
 
 
+def _private_dict() -> Any:
+    return field(default_factory=dict[Any, Any], init=False, repr=False, compare=False)
+
+
 @dataclass(slots=True)
 class Transcript:
     """The content of a run so far.
@@ -97,17 +101,11 @@ class Transcript:
     output_error: str | None = None
     # Number of approvals that the run no longer waits for.
     _decided: int = field(default=0, init=False, repr=False, compare=False)
-    # Parts by id: searching the list would cost the square of the number of calls.
-    _calls: dict[str, ToolCall] = field(
-        default_factory=dict[str, ToolCall], init=False, repr=False, compare=False
-    )
-    _passages: dict[tuple[str, str], Passage] = field(
-        default_factory=dict[tuple[str, str], Passage], init=False, repr=False, compare=False
-    )
     _state_text: str | None = field(default=None, init=False, repr=False, compare=False)
-    _steps: dict[str, Step] = field(
-        default_factory=dict[str, Step], init=False, repr=False, compare=False
-    )
+    # Parts by id: searching the list would cost the square of the number of calls.
+    _calls: dict[str, ToolCall] = _private_dict()
+    _passages: dict[tuple[str, str], Passage] = _private_dict()
+    _steps: dict[str, Step] = _private_dict()
     # The step that the next part belongs to.
     _step: Step | None = field(default=None, init=False, repr=False, compare=False)
 
