@@ -190,3 +190,12 @@ class MediaPart:
 
 
 Part = Passage | ToolCall | Step | MediaPart
+
+
+@dataclass(slots=True)
+class PartIndex:
+    """The parts of a transcript by their ids: a search would cost the square of their number."""
+
+    calls: dict[str, ToolCall] = field(default_factory=dict[str, ToolCall])
+    passages: dict[tuple[str, str], Passage] = field(default_factory=dict[tuple[str, str], Passage])
+    steps: dict[str, Step] = field(default_factory=dict[str, Step])

@@ -17,6 +17,7 @@ from agentnb.event.parts import (
     FINAL_STATUSES,
     MediaPart,
     Part,
+    PartIndex,
     Passage,
     Status,
     Step,
@@ -67,10 +68,6 @@ __all__ = [
 _MAX_DEPTH: Final = 8
 
 
-def _private_dict() -> Any:
-    return field(default_factory=dict[Any, Any], init=False, repr=False, compare=False)
-
-
 @dataclass(slots=True)
 class Transcript:
     """The content of a run so far.
@@ -102,10 +99,7 @@ class Transcript:
     # Number of approvals that the run no longer waits for.
     _decided: int = field(default=0, init=False, repr=False, compare=False)
     _state_text: str | None = field(default=None, init=False, repr=False, compare=False)
-    # Parts by id: searching the list would cost the square of the number of calls.
-    _calls: dict[str, ToolCall] = _private_dict()
-    _passages: dict[tuple[str, str], Passage] = _private_dict()
-    _steps: dict[str, Step] = _private_dict()
+    _index: PartIndex = field(default_factory=PartIndex, init=False, repr=False, compare=False)
     # The step that the next part belongs to.
     _step: Step | None = field(default=None, init=False, repr=False, compare=False)
 
@@ -270,7 +264,7 @@ class Transcript:
         return self.status in FINAL_STATUSES
 
     def find_tool_call(self, call_id: str) -> ToolCall | None:
-        return self._calls.get(call_id)
+        return self._index.calls.get(call_id)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form, which the page has too."""
@@ -325,13 +319,13 @@ class Transcript:
         if last is not None and last.part_id == part_id:
             last.text.append(text)
             return
-        if part_id is not None and (known := self._passages.get((kind, part_id))) is not None:
+        if part_id is not None and (known := self._index.passages.get((kind, part_id))) is not None:
             known.text.append(text)
         elif text:
             passage = Passage(kind, part_id, TextBuffer(text), self._depth, self._step)
             self.parts.append(passage)
             if part_id is not None:
-                self._passages[kind, part_id] = passage
+                self._index.passages[kind, part_id] = passage
 
     def _call(self, call_id: str, at: float | None) -> ToolCall:
         call = self.find_tool_call(call_id)
@@ -342,28 +336,28 @@ class Transcript:
         status = "abandoned" if self.is_final else "running"
         call = ToolCall(call_id, name, status=status, started=at, depth=self._depth)
         self.parts.append(call)
-        self._calls[call_id] = call
+        self._index.calls[call_id] = call
         return call
 
     def _start_step(self, event: StepStarted, at: float | None) -> None:
         if event.step_id is None:
             self._step = None
             return
-        step = self._steps.get(event.step_id)
+        step = self._index.steps.get(event.step_id)
         if step is None:
             parent = self._step
             if event.parent_id is not None:
-                parent = self._steps.get(event.parent_id, parent)
+                parent = self._index.steps.get(event.parent_id, parent)
             depth = 0 if parent is None else min(parent.depth + 1, _MAX_DEPTH)
             status = "abandoned" if self.is_final else "running"
             step = Step(event.step_id, "", status=status, started=at, depth=depth, parent=parent)
             self.parts.append(step)
-            self._steps[event.step_id] = step
+            self._index.steps[event.step_id] = step
         step.name = event.name or step.name
         self._step = step
 
     def _finish_step(self, event: StepFinished, at: float | None) -> None:
-        if (step := self._steps.get(event.step_id)) is not None:
+        if (step := self._index.steps.get(event.step_id)) is not None:
             step.error = printable_or_none(event.error)
             step.status = "completed" if event.error is None else "failed"
             step.finished = at
