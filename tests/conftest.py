@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import surroundings
@@ -58,6 +58,17 @@ def _default_history() -> Iterator[None]:
     path = history.path
     if path is None or not Path(str(path)).is_relative_to(Path.home()):
         history.use(None)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _shared_agents() -> Iterator[None]:
+    """Remove the agents that a module added to every sandbox of the process."""
+    shared = getattr(sys.modules.get("agentnb.sandbox.registry"), "shared", None)
+    agents = cast("dict[str, object]", {} if shared is None else vars(shared)["_agents"])
+    before = dict(agents)
+    yield
+    agents.clear()
+    agents.update(before)
 
 
 @pytest.hookimpl(optionalhook=True)

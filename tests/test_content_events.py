@@ -277,9 +277,11 @@ def test_the_store_and_an_export_have_it_all(tmp_path: Path) -> None:
         assert [media.name for media in found.media] == ["dot.png"]
         assert [citation.title for citation in found.citations] == ["Tea"]
         assert [event.value for event in found.custom_events] == [{"done": 0.5}]
-    (row,) = agentnb.runs().to_dict("records")
+    table = agentnb.runs()
+    (row,) = table[table["run_id"] == run.id].to_dict("records")
     assert (row["refusal"], row["state"]) == ("No.", '{"cups": [1, 2]}')
-    kinds = list(agentnb.events()["type"])
+    events = agentnb.events()
+    kinds = list(events[events["run_id"] == run.id]["type"])
     assert [event.type for event in EVENTS if event.type not in kinds] == []
 
 

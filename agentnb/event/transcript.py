@@ -372,7 +372,8 @@ class Transcript:
             self.raw_events.append(RawEvent(name=event.type, data=data, problem=str(error)))
 
     def _usage_with(self, event: UsageReported) -> Usage:
-        known = self.usage or Usage()
+        if (known := self.usage) is None:
+            return event.usage
         return known.plus(event.usage) if event.scope == "step" else known.merged(event.usage)
 
     def _running(self) -> None:
