@@ -23,6 +23,7 @@ from agentnb.event import (
     Usage,
     UsageReported,
 )
+from agentnb.event.state import apply_patch
 from agentnb.platforms.agui.steps import Steps
 from agentnb.plugin import BaseDecoder, MalformedError, RunRequest, as_text, read_usage
 
@@ -58,6 +59,8 @@ class Decoder(BaseDecoder):
         # The answer in the latest snapshot of the conversation.
         self._answer = ""
         self._steps = Steps()
+        # The content of each activity, by the id of its message.
+        self._activities: dict[str, Any] = {}
 
     def on(self, name: str, data: Any) -> Iterable[Event] | None:
         events = self._events(name, data)
@@ -95,8 +98,8 @@ class Decoder(BaseDecoder):
                 return [StateDelta(patch=data["delta"])]
             case "CUSTOM":
                 return [CustomEvent(name=_required(data, "name"), value=data.get("value"))]
-            case "ACTIVITY_SNAPSHOT":
-                return [CustomEvent(name=_required(data, "activityType"), value=data["content"])]
+            case "ACTIVITY_SNAPSHOT" | "ACTIVITY_DELTA":
+                return self._on_activity(name, data)
             case "STEP_STARTED" | "STEP_FINISHED":
                 change = self._steps.start if name == "STEP_STARTED" else self._steps.finish
                 return change(_text(data, "subagentRunId"), _required(data, "stepName"))
@@ -140,6 +143,20 @@ class Decoder(BaseDecoder):
                 self._calls[call_id][1].append(delta)
             events.append(ToolCallDelta(call_id=call_id, arguments=delta))
         return events
+
+    def _on_activity(self, name: str, data: Any) -> list[Event] | None:
+        """Return an activity with its whole content; None if this change does not fit it."""
+        message, kind = _text(data, "messageId"), _required(data, "activityType")
+        if name == "ACTIVITY_SNAPSHOT":
+            content = data["content"]
+            if message in self._activities and data.get("replace") is False:
+                return []
+        elif message in self._activities:
+            content = apply_patch(self._activities[message], data["patch"])
+        else:
+            return None
+        self._activities[message] = content
+        return [CustomEvent(name=kind, value=content)]
 
     def _on_subagent(self, name: str, data: Any) -> list[Event]:
         agent = _required(data, "subagentRunId")

@@ -102,12 +102,7 @@ def test_a_run() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("ACTIVITY_DELTA", "RAW", "OF_2_0"),
-    ],
-)
+@pytest.mark.parametrize("name", ["RAW", "OF_2_0"])
 def test_what_no_event_can_say_is_kept(name: str) -> None:
     (event,) = decoded(frame(name, delta="x", value=1))
     assert isinstance(event, RawEvent)
@@ -117,7 +112,8 @@ def test_what_no_event_can_say_is_kept(name: str) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *("STATE_SNAPSHOT", "STATE_DELTA", "ACTIVITY_SNAPSHOT", "CUSTOM"),
+        *("STATE_SNAPSHOT", "STATE_DELTA", "CUSTOM"),
+        *("ACTIVITY_SNAPSHOT", "ACTIVITY_DELTA"),
         *("STEP_STARTED", "STEP_FINISHED", "SUBAGENT_STARTED", "SUBAGENT_FINISHED"),
         "SUBAGENT_ERROR",
     ],
@@ -144,6 +140,29 @@ def test_state_and_custom_events() -> None:
         CustomEvent(name="progress", value=0.5),
         CustomEvent(name="plan", value={"n": 1}),
     ]
+
+
+def test_an_activity_is_whole_after_each_change() -> None:
+    def activity(name: str, message: str = "m", **fields: Any) -> bytes:
+        return frame(f"ACTIVITY_{name}", messageId=message, activityType="plan", **fields)
+
+    add = [{"op": "add", "path": "/steps/-", "value": "pour"}]
+    misfit = [{"op": "replace", "path": "/none", "value": 1}]
+    first, second, unknown, bad, kept = decoded(
+        activity("SNAPSHOT", content={"steps": ["boil"]}),
+        activity("SNAPSHOT", content={"steps": []}, replace=False),
+        activity("DELTA", patch=add),
+        activity("DELTA", "other", patch=add),
+        activity("DELTA", patch=misfit),
+        activity("DELTA", patch=[{"op": "remove", "path": "/steps/0"}]),
+    )
+    assert first == CustomEvent(name="plan", value={"steps": ["boil"]})
+    assert second == CustomEvent(name="plan", value={"steps": ["boil", "pour"]})
+    assert isinstance(unknown, RawEvent)
+    assert unknown.problem is None
+    assert isinstance(bad, RawEvent)
+    assert "does not fit" in (bad.problem or "")
+    assert kept == CustomEvent(name="plan", value={"steps": ["pour"]})
 
 
 def test_steps_and_subagents_that_alternate() -> None:
