@@ -21,10 +21,12 @@ import asyncio
 from pathlib import Path
 
 from ag_ui.core import CustomEvent, StateSnapshotEvent
-from pydantic_ai import Agent, DeferredToolRequests, ToolReturn
+from pydantic import BaseModel
+from pydantic_ai import Agent, DeferredToolRequests, RunContext, ToolReturn
 from pydantic_ai.messages import BinaryContent, ModelRequest, ToolReturnPart, UserPromptPart
 from pydantic_ai.models.function import DeltaThinkingPart, DeltaToolCall, FunctionModel
 from pydantic_ai.models.test import TestModel
+from pydantic_ai.ui import StateDeps
 from pydantic_ai.ui.ag_ui import AGUIAdapter
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
@@ -36,6 +38,7 @@ CALLS = {
     "use my tool": ("open_page", '{"number":', ' 7}'),
     "publish": ("publish", "{}"),
     "use a broken tool": ("broken", "{}"),
+    "pour": ("pour", "{}"),
 }
 
 
@@ -117,6 +120,24 @@ def publish() -> ToolReturn:
     return ToolReturn("published", metadata=[state, CustomEvent(name="note", value=2)])
 
 
+class Cups(BaseModel):
+    cups: int = 0
+
+
+keeper = Agent(FunctionModel(stream_function=answer), deps_type=StateDeps[Cups])
+
+
+@keeper.tool
+def pour(context: RunContext[StateDeps[Cups]]) -> ToolReturn:
+    state = context.deps.state
+    state.cups += 1
+    return ToolReturn(str(state.cups), metadata=[StateSnapshotEvent(snapshot=state.model_dump())])
+
+
+async def kept(request):
+    return await AGUIAdapter.dispatch_request(request, agent=keeper, deps=StateDeps(Cups()))
+
+
 async def helped(request):
     return await AGUIAdapter.dispatch_request(request, agent=helper, include_usage=True)
 
@@ -137,6 +158,7 @@ app = Starlette(
     routes=[
         Route("/", helped, methods=["POST"]),
         Route("/agents/tester", tested, methods=["POST"]),
+        Route("/agents/keeper", kept, methods=["POST"]),
         Route("/early", early, methods=["POST"]),
         Route("/health", health),
     ]

@@ -143,7 +143,7 @@ def test_state_and_custom_events() -> None:
 
 
 def test_an_activity_is_whole_after_each_change() -> None:
-    def activity(name: str, message: str = "m", **fields: Any) -> bytes:
+    def activity(name: str, message: str = "m", **fields: Any) -> dict[str, Any]:
         return frame(f"ACTIVITY_{name}", messageId=message, activityType="plan", **fields)
 
     add = [{"op": "add", "path": "/steps/-", "value": "pour"}]

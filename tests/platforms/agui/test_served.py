@@ -223,3 +223,12 @@ async def test_a_function_of_this_process_is_a_tool(agent: agentnb.Agent) -> Non
     await run
     assert (run.status, run.text) == ("completed", "It is page 7.")
     assert [(each.name, each.result) for each in run.tool_calls] == [("open_page", "page 7")]
+
+
+@pytest.mark.anyio
+async def test_the_state_is_sent_back_with_the_next_turn(served: Served) -> None:
+    agent = agentnb.agent("agui:keeper", base_url=served.url, options={"path": "/agents/keeper"})
+    run: agentnb.Run | None = None
+    for cups in (1, 2, 3):
+        run = await agent.arun("pour", session=run)
+        assert (run.text, run.state) == (f"It is {cups}.", {"cups": cups})
