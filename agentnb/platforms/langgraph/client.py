@@ -314,7 +314,7 @@ class LangGraphPlatform(HttpPlatform):
             if reader.decoder.approvals or reader.is_followed:
                 return [*reader.decoder.approvals.values()]
             if status == "success" and reader.decoder.has_text:
-                return [RunFinished()]
+                return [*reader.decoder.finish_steps(), RunFinished()]
         state, tasks = await self._state(thread_id, run_id)
         if interrupts := [each for task in tasks for each in as_items(task.get("interrupts"))]:
             return [read_approval(as_object(each)) for each in interrupts]
@@ -322,7 +322,9 @@ class LangGraphPlatform(HttpPlatform):
             return [RunCancelled()]
         if tasks:
             return [read_approval({"value": BREAKPOINT})]
-        return [RunFinished(output=answer_text(state.get("values"), self.options.answer_field))]
+        steps = reader.decoder.finish_steps() if reader is not None else []
+        output = answer_text(state.get("values"), self.options.answer_field)
+        return [*steps, RunFinished(output=output)]
 
     async def _failure(self, thread_id: str, run_id: str) -> RunFailed:
         """Return the failure of a run: a stream that is joined does not have it."""

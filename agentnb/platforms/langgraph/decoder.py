@@ -21,6 +21,7 @@ from agentnb.event import (
     UsageReported,
 )
 from agentnb.platforms.langgraph.records import read_failure
+from agentnb.platforms.langgraph.subgraphs import Subgraphs
 from agentnb.platforms.langgraph.wire import (
     BREAKPOINT,
     as_items,
@@ -64,6 +65,7 @@ class Decoder(BaseDecoder):
         # Ids of the calls that were started; and by message or node, and index, of their chunks.
         self._calls: set[str] = set(after._calls) if after else set()
         self._open: dict[tuple[Any, Any], str] = {}
+        self._subgraphs = after._subgraphs if after else Subgraphs()
 
     def start(self, run_id: str) -> list[Event]:
         """Return the start of the run, unless it was returned before."""
@@ -72,7 +74,20 @@ class Decoder(BaseDecoder):
         self.run_id = run_id
         return [RunStarted(run_id=run_id, session_id=self.thread_id, model=self._model)]
 
+    def finish_steps(self) -> list[Event]:
+        """Return the ends of the subgraphs whose end is not in the stream."""
+        return self._subgraphs.finish_all()
+
     def on(self, name: str, data: Any) -> Iterable[Event] | None:
+        mode, *path = name.split("|")
+        if (events := self._events(name, data)) is None:
+            return None
+        placed = self._subgraphs.place(tuple(path), list(events))
+        ended = as_object(data) if mode == "updates" else ()
+        ends = [event for node in ended for event in self._subgraphs.finish(tuple(path), node)]
+        return [*placed, *ends]
+
+    def _events(self, name: str, data: Any) -> Iterable[Event] | None:
         match name.partition("|")[0]:
             case "metadata":
                 return self.start(run_id) if (run_id := as_text(data.get("run_id"))) else []

@@ -66,6 +66,10 @@ async def test_a_tool_is_called(graph: Graph, subgraphs: bool | None) -> None:
     assert run.text == "Let me add. \n\nIt is 3."
     deltas = [event.text for event in run.events if isinstance(event, TextDelta)]
     assert len(deltas) == (2 if subgraphs is False else 3)
+    steps = [(step.name, step.status) for step in run.steps]
+    assert steps == ([("inner", "completed")] if subgraphs else [])
+    depths = {part["kind"]: part.get("depth", 0) for part in run.transcript.to_dict()["parts"]}
+    assert (depths["tool"], depths["text"]) == ((1, 1) if subgraphs else (0, 0))
     # The sum of both calls of the model.
     assert run.usage
     assert (run.usage.input_tokens, run.usage.total_tokens) == (10, 14)
