@@ -18,7 +18,7 @@ whose events are kept as `RawEvent`), ``interrupt_before``, ``interrupt_after``,
 
 Text is streamed as the graph's models write it, in subgraphs only with ``stream_subgraphs``, each
 of which is then a step of the run; fields of the state that are no messages are kept as `RawEvent`.
-@A graph that interrupts itself, or stops at a breakpoint, waits for a decision: `Run.approve` and
+A graph that interrupts itself, or stops at a breakpoint, waits for a decision: `Run.approve` and
 `Run.deny` start a further run of the thread, which continues the first one here.  A breakpoint can
 only be approved.  A stream is resumed, and a run attached to, from the server's own record of its
 events.

@@ -142,29 +142,6 @@ def test_state_and_custom_events() -> None:
     ]
 
 
-def test_an_activity_is_whole_after_each_change() -> None:
-    def activity(name: str, message: str = "m", **fields: Any) -> dict[str, Any]:
-        return frame(f"ACTIVITY_{name}", messageId=message, activityType="plan", **fields)
-
-    add = [{"op": "add", "path": "/steps/-", "value": "pour"}]
-    misfit = [{"op": "replace", "path": "/none", "value": 1}]
-    first, second, unknown, bad, kept = decoded(
-        activity("SNAPSHOT", content={"steps": ["boil"]}),
-        activity("SNAPSHOT", content={"steps": []}, replace=False),
-        activity("DELTA", patch=add),
-        activity("DELTA", "other", patch=add),
-        activity("DELTA", patch=misfit),
-        activity("DELTA", patch=[{"op": "remove", "path": "/steps/0"}]),
-    )
-    assert first == CustomEvent(name="plan", value={"steps": ["boil"]})
-    assert second == CustomEvent(name="plan", value={"steps": ["boil", "pour"]})
-    assert isinstance(unknown, RawEvent)
-    assert unknown.problem is None
-    assert isinstance(bad, RawEvent)
-    assert "does not fit" in (bad.problem or "")
-    assert kept == CustomEvent(name="plan", value={"steps": ["pour"]})
-
-
 def test_steps_and_subagents_that_alternate() -> None:
     def text(message: str, agent: str | None = None) -> dict[str, Any]:
         more = {} if agent is None else {"subagentRunId": agent}
