@@ -40,6 +40,7 @@ from agentnb.config.settings import KeyUse
 from agentnb.platforms._bodies import parse_error_body, parse_seconds, parse_time
 from agentnb.platforms._params import check_options, check_params
 from agentnb.platforms._payloads import read_status
+from agentnb.platforms._steps import Steps
 from agentnb.platforms._usage import read_usage
 from agentnb.platforms._wire import (
     Inbound,
@@ -100,6 +101,7 @@ __all__ = [
     "Resumes",
     "RunRequest",
     "ServerSentEvent",
+    "Steps",
     "Text",
     "ToolRound",
     "ToolSpec",

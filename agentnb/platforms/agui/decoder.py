@@ -24,8 +24,7 @@ from agentnb.event import (
     UsageReported,
 )
 from agentnb.event.state import apply_patch
-from agentnb.platforms.agui.steps import Steps
-from agentnb.plugin import BaseDecoder, MalformedError, RunRequest, as_text, read_usage
+from agentnb.plugin import BaseDecoder, MalformedError, RunRequest, Steps, as_text, read_usage
 
 
 class Decoder(BaseDecoder):

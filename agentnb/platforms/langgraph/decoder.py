@@ -80,15 +80,15 @@ class Decoder(BaseDecoder):
 
     def on(self, name: str, data: Any) -> Iterable[Event] | None:
         mode, *path = name.split("|")
-        if (events := self._events(name, data)) is None:
+        if (events := self._events(name, mode, data)) is None:
             return None
-        placed = self._subgraphs.place(tuple(path), list(events))
+        graph = tuple(path)
+        placed = self._subgraphs.place(graph, list(events)) if events else []
         ended = as_object(data) if mode == "updates" else ()
-        ends = [event for node in ended for event in self._subgraphs.finish(tuple(path), node)]
-        return [*placed, *ends]
+        return [*placed, *(end for node in ended for end in self._subgraphs.finish(graph, node))]
 
-    def _events(self, name: str, data: Any) -> Iterable[Event] | None:
-        match name.partition("|")[0]:
+    def _events(self, name: str, mode: str, data: Any) -> Iterable[Event] | None:
+        match mode:
             case "metadata":
                 return self.start(run_id) if (run_id := as_text(data.get("run_id"))) else []
             case "messages":

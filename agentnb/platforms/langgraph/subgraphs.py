@@ -4,71 +4,66 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agentnb.event import (
-    Event,
-    ReasoningDelta,
-    StepFinished,
-    StepStarted,
-    TextDelta,
-    ToolCallStarted,
-)
+from agentnb.event import Event
+from agentnb.plugin import Steps
 
-_CONTENT = (TextDelta, ReasoningDelta, ToolCallStarted)
 _Path = tuple[str, ...]
 
 
 class Subgraphs:
     """The subgraphs that have started, each a step.
 
-    The server names one by its path: a segment ``node:task`` for itself and each graph around it.
-    The events of several may alternate.
+    The server names a subgraph by its path: a segment ``node:task`` for each graph around it and
+    for itself.
     """
 
     def __init__(self) -> None:
+        self._steps = Steps()
         self._started: set[_Path] = set()
-        # In the order of their starts.
-        self._open: list[_Path] = []
-        self._current: _Path = ()
+        # Each in the order of its start, and how many updates of its node have arrived.
+        self._running: dict[_Path, int] = {}
 
-    def place(self, path: _Path, events: Sequence[Event]) -> Sequence[Event]:
+    def place(self, path: _Path, events: Sequence[Event]) -> list[Event]:
         """Return the events of the graph at ``path`` within its step."""
-        if path == self._current or not any(isinstance(event, _CONTENT) for event in events):
-            return events
         starts: list[Event] = []
         for length in range(1, len(path) + 1):
-            outer = path[:length]
-            if outer not in self._started:
-                self._started.add(outer)
-                self._open.append(outer)
-                name = outer[-1].partition(":")[0]
-                parent = _step_id(outer[:-1])
-                starts.append(StepStarted(step_id=_step_id(outer), name=name, parent_id=parent))
-                self._current = outer
-        if path != self._current:
-            starts.append(StepStarted(step_id=_step_id(path)))
-            self._current = path
-        return [*starts, *events]
+            graph = path[:length]
+            if graph not in self._started:
+                self._started.add(graph)
+                self._running[graph] = 0
+                starts += self._steps.start_agent(
+                    _step_id(graph), _node(graph), parent=_step_id(graph[:-1])
+                )
+        return [*starts, *self._steps.placed(_step_id(path), events)]
 
     def finish(self, path: _Path, node: str) -> list[Event]:
-        """Return the end of the first open subgraph that is this node of the graph at ``path``."""
-        for each in self._open:
-            if each[:-1] == path and each[-1].partition(":")[0] == node:
-                return self._finish([one for one in self._open if one[: len(each)] == each])
-        return []
+        """Return the ends of the subgraphs at a node of the graph at ``path``, which has ended.
+
+        The server names the node, not the task: tasks of one node that run at the same time end
+        here with the last of them.
+        """
+        tasks = [each for each in self._running if each[:-1] == path and _node(each) == node]
+        for task in tasks:
+            self._running[task] += 1
+        if not tasks or self._running[tasks[0]] < len(tasks):
+            return []
+        return self._finish([each for each in self._running if each[: len(path) + 1] in set(tasks)])
 
     def finish_all(self) -> list[Event]:
-        """Return the ends of all open ones."""
-        return self._finish(list(self._open))
+        """Return the ends of all that are running."""
+        return self._finish([*self._running])
 
     def _finish(self, paths: Sequence[_Path]) -> list[Event]:
         ends: list[Event] = []
         for path in reversed(paths):
-            self._open.remove(path)
-            ends.append(StepFinished(step_id="|".join(path)))
-            if self._current[: len(path)] == path:
-                self._current = path[:-1]
+            del self._running[path]
+            ends += self._steps.finish_agent(_step_id(path))
         return ends
 
 
-def _step_id(path: _Path) -> str | None:
-    return "|".join(path) or None
+def _step_id(path: _Path) -> str:
+    return "|".join(path)
+
+
+def _node(path: _Path) -> str:
+    return path[-1].partition(":")[0]

@@ -22,7 +22,7 @@ from langchain_core.outputs import ChatGenerationChunk
 from langgraph.config import get_stream_writer
 from langgraph.func import entrypoint
 from langgraph.graph import END, START, MessagesState, StateGraph
-from langgraph.types import interrupt
+from langgraph.types import Send, interrupt
 
 USAGE = {
     "input_tokens": 5,
@@ -123,6 +123,19 @@ outer.add_edge(START, "inner")
 outer = outer.compile()
 
 
+nested = StateGraph(MessagesState)
+nested.add_node("middle", outer)
+nested.add_edge(START, "middle")
+nested = nested.compile()
+
+spread = StateGraph(MessagesState)
+spread.add_node("inner", helper)
+spread.add_conditional_edges(
+    START, lambda state: [Send("inner", {"messages": [text]}) for text in ("one tool", "two")]
+)
+spread = spread.compile()
+
+
 async def first(state):
     return {"messages": [AIMessage("First.")]}
 
@@ -175,6 +188,10 @@ async def toned(state, runtime):
 
 
 asking = graph(MessagesState, first, ask)
+within = StateGraph(MessagesState)
+within.add_node("inner", asking)
+within.add_edge(START, "inner")
+within = within.compile()
 acting = graph(MessagesState, act)
 fields = graph(Fields, one, two)
 plainly = graph(MessagesState, plain)
@@ -202,7 +219,7 @@ async def echo(text: str) -> str:
 
 _NAMES: Final = (
     *("helper", "outer", "asking", "acting", "both", "stopping"),
-    *("fields", "plainly", "toning", "echo"),
+    *("fields", "plainly", "toning", "echo", "nested", "spread", "within"),
 )
 
 

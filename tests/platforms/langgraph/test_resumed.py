@@ -79,9 +79,16 @@ async def test_every_mode_is_repeated(url: str, mode: str) -> None:
     assert await attached(url, events) == events
 
 
-@pytest.mark.parametrize("prompt", ["use a tool", "tea?", "break", "think"])
-async def test_a_run_is_resumed_after_every_event(url: str, prompt: str) -> None:
-    request = RunRequest(agent="helper", prompt=prompt)
+@pytest.mark.parametrize(
+    ("prompt", "graph"),
+    [
+        *(("use a tool", "helper"), ("tea?", "helper"), ("break", "helper"), ("think", "helper")),
+        *(("use a tool", "nested"), ("break", "nested")),
+    ],
+)
+async def test_a_run_is_resumed_after_every_event(url: str, prompt: str, graph: str) -> None:
+    params = {"stream_subgraphs": graph == "nested"}
+    request = RunRequest(agent=graph, prompt=prompt, params=params)
     async with platform_at(url) as platform:
         events = await collected(platform.stream(request))
         run_id, session_id = started(events)

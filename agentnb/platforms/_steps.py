@@ -1,4 +1,4 @@
-"""Steps and subagents of an AG-UI run: which of them each event belongs to."""
+"""`Steps`: which step or sub-agent of a run each event belongs to."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _CONTENT = (TextDelta, ReasoningDelta, ToolCallStarted)
 
 
 class Steps:
-    """The open steps of each agent of a run, by its id; that of the parent agent is "".
+    """The open steps of a run and of its sub-agents, whose events may alternate.
 
-    A subagent is a step, too, whose id is its own.  The events of several may alternate.
+    A sub-agent is a step, too, and has an id; the id of the run's own agent is "".
     """
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class Steps:
         return []
 
     def start_agent(self, agent: str, name: str, *, parent: str) -> list[Event]:
-        """Return the start of a subagent."""
+        """Return the start of a sub-agent."""
         entered = self._enter(parent)
         self._agent = agent
         return [
@@ -64,7 +64,7 @@ class Steps:
         ]
 
     def finish_agent(self, agent: str, error: str | None = None) -> list[Event]:
-        """Return the end of a subagent."""
+        """Return the end of a sub-agent."""
         self._agent = None
         return [StepFinished(step_id=agent, error=error)]
 
