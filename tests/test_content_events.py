@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,33 @@ class TestSteps:
                 TextDelta("in none"),
             ]
         )
-        assert rows(transcript)[2:] == [("in b", 1), ("in a", 1), ("in none", 0)]
+        assert rows(transcript)[2:] == [("in b", 1), ("A", 0), ("in a", 1), ("in none", 0)]
+        assert [step.name for step in transcript.steps] == ["A", "B"]
+
+    def test_steps_that_alternate_are_listed_again_with_those_around_them(self) -> None:
+        transcript = fold(
+            [
+                StepStarted(step_id="a", name="A"),
+                StepStarted(step_id="b", name="B"),
+                TextDelta("one ", "1"),
+                StepStarted(step_id="c", name="C", parent_id="a"),
+                TextDelta("two", "2"),
+                StepStarted(step_id="b"),
+                # It belongs to a passage that is listed: no step goes on.
+                TextDelta("one", "1"),
+                TextDelta("three", "3"),
+                StepStarted(),
+                TextDelta("four", "4"),
+                StepStarted(step_id="b"),
+                ToolCallStarted(call_id="t", name="tool"),
+            ]
+        )
+        assert rows(transcript) == [
+            *[("A", 0), ("B", 1), ("one one", 2), ("C", 1), ("two", 2)],
+            *[("B", 1), ("three", 2), ("four", 0), ("A", 0), ("B", 1)],
+        ]
+        (call,) = transcript.tool_calls
+        assert (transcript.parts[-1], call.depth) == (call, 2)
 
     def test_an_outer_end_ends_no_inner_step(self) -> None:
         transcript = fold(
@@ -308,6 +335,22 @@ class TestRendering:
         assert "javascript:" not in page
         assert "run.media[2].save(path)" in page
         assert "run.media[4].save(path)" in page
+
+    def test_text_of_a_step_that_goes_on_is_within_it(self) -> None:
+        from agentnb.render import to_html
+
+        first, second = (StepStarted(step_id=name, name=name) for name in ("one", "two"))
+        events = [
+            first,
+            StepStarted(),
+            second,
+            TextDelta("of second"),
+            first,
+            TextDelta("of first"),
+        ]
+        page = re.sub("<[^>]*>", "", to_html(view_of([*events, RunFinished()])))
+        found = re.findall("one|two|of first|of second", page)
+        assert found[:5] == ["one", "two", "of second", "one", "of first"]
 
     def test_sources(self) -> None:
         from agentnb.render import to_html, to_markdown, to_text

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from agentnb._support.text import printable
 from agentnb.event.content import MediaProduced
@@ -18,6 +18,8 @@ Status = Literal[
 FINAL_STATUSES: frozenset[Status] = frozenset(
     {"completed", "failed", "cancelled", "truncated", "interrupted"}
 )
+#: Steps deeper than this are displayed at this depth.
+MAX_DEPTH: Final = 8
 
 
 class TextBuffer:
@@ -137,7 +139,8 @@ class ToolCall:
 class Step:
     """A step of the run, or a sub-agent, which the following parts of a greater depth belong to.
 
-    Status and times are as those of a tool call.
+    A step that goes on after parts of others is in the list of parts again.  Status and times are
+    as those of a tool call.
     """
 
     step_id: str
@@ -194,8 +197,29 @@ Part = Passage | ToolCall | Step | MediaPart
 
 @dataclass(slots=True)
 class PartIndex:
-    """The parts of a transcript by their ids: a search would cost the square of their number."""
+    """The parts of a transcript by their ids: a search would cost the square of their number.
+
+    ``step`` is the one that the last part belongs to.
+    """
 
     calls: dict[str, ToolCall] = field(default_factory=dict[str, ToolCall])
     passages: dict[tuple[str, str], Passage] = field(default_factory=dict[tuple[str, str], Passage])
     steps: dict[str, Step] = field(default_factory=dict[str, Step])
+    step: Step | None = None
+
+    def append(self, parts: list[Part], part: Part, step: Step | None) -> None:
+        """Append a part of ``step``, after the steps around it that other parts interrupted."""
+        if step is not self.step:
+            current = {id(each) for each in _with_parents(self.step)}
+            parts += [each for each in _with_parents(step) if id(each) not in current]
+        parts.append(part)
+        self.step = part if isinstance(part, Step) else step
+
+
+def _with_parents(step: Step | None) -> list[Step]:
+    """Return a step and those around it, as many as are displayed, the outermost first."""
+    found: list[Step] = []
+    while step is not None and len(found) <= MAX_DEPTH:
+        found.insert(0, step)
+        step = step.parent
+    return found

@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from agentnb._support.text import printable_or_none
 from agentnb.event.parts import (
     FINAL_STATUSES,
+    MAX_DEPTH,
     MediaPart,
     Part,
     PartIndex,
@@ -63,9 +64,6 @@ __all__ = [
     "Transcript",
     "fold",
 ]
-
-# Steps deeper than this are displayed at this depth.
-_MAX_DEPTH: Final = 8
 
 
 @dataclass(slots=True)
@@ -152,7 +150,7 @@ class Transcript:
                 self._finish_step(event, at)
             case MediaProduced():
                 self._running()
-                self.parts.append(MediaPart(event, self._depth))
+                self._add(MediaPart(event, self._depth))
             case CitationAdded():
                 if event not in self.citations:
                     self.citations.append(event)
@@ -234,7 +232,7 @@ class Transcript:
     @property
     def steps(self) -> tuple[Step, ...]:
         """The steps and sub-agents of the run, in the order of their start."""
-        return tuple(p for p in self.parts if isinstance(p, Step))
+        return tuple(self._index.steps.values())
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
@@ -323,9 +321,12 @@ class Transcript:
             known.text.append(text)
         elif text:
             passage = Passage(kind, part_id, TextBuffer(text), self._depth, self._step)
-            self.parts.append(passage)
+            self._add(passage)
             if part_id is not None:
                 self._index.passages[kind, part_id] = passage
+
+    def _add(self, part: Part) -> None:
+        self._index.append(self.parts, part, self._step)
 
     def _call(self, call_id: str, at: float | None) -> ToolCall:
         call = self.find_tool_call(call_id)
@@ -335,7 +336,7 @@ class Transcript:
         # After the run's end nothing will finish it, though its own end may still arrive.
         status = "abandoned" if self.is_final else "running"
         call = ToolCall(call_id, name, status=status, started=at, depth=self._depth)
-        self.parts.append(call)
+        self._add(call)
         self._index.calls[call_id] = call
         return call
 
@@ -348,10 +349,10 @@ class Transcript:
             parent = self._step
             if event.parent_id is not None:
                 parent = self._index.steps.get(event.parent_id, parent)
-            depth = 0 if parent is None else min(parent.depth + 1, _MAX_DEPTH)
+            depth = 0 if parent is None else min(parent.depth + 1, MAX_DEPTH)
             status = "abandoned" if self.is_final else "running"
             step = Step(event.step_id, "", status=status, started=at, depth=depth, parent=parent)
-            self.parts.append(step)
+            self._index.append(self.parts, step, parent)
             self._index.steps[event.step_id] = step
         step.name = event.name or step.name
         self._step = step

@@ -61,7 +61,10 @@ export interface ToolCall {
   finished: number | null;
 }
 
-/** A step of the run or a sub-agent; the following parts of a greater depth belong to it. */
+/**
+ * A step of the run or a sub-agent; the following parts of a greater depth belong to it. One that
+ * goes on after parts of others is repeated.
+ */
 export interface Step {
   kind: "step";
   depth?: number;

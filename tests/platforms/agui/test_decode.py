@@ -173,8 +173,12 @@ def test_steps_and_subagents_that_alternate() -> None:
         ("research", 0),
         ("One", 1),
         ("Two", 1),
+        # Each step is listed again where it goes on.
+        ("One", 1),
         ("a", 2),
+        ("Two", 1),
         ("b", 2),
+        ("One", 1),
         ("inner", 2),
         ("c", 3),
         ("d", 3),
