@@ -63,12 +63,19 @@ def _default_history() -> Iterator[None]:
 @pytest.fixture(scope="module", autouse=True)
 def _shared_agents() -> Iterator[None]:
     """Remove the agents that a module added to every sandbox of the process."""
-    shared = getattr(sys.modules.get("agentnb.sandbox.registry"), "shared", None)
-    agents = cast("dict[str, object]", {} if shared is None else vars(shared)["_agents"])
-    before = dict(agents)
+    before = dict(shared_agents())
     yield
+    agents = shared_agents()
     agents.clear()
     agents.update(before)
+    if (server := sys.modules.get("agentnb.sandbox.server")) is not None:
+        server.Sandbox()  # adds the built-in agents where the module was the first to need them
+
+
+def shared_agents() -> dict[str, object]:
+    """Return the registry of every sandbox of the process; empty before its import."""
+    shared = getattr(sys.modules.get("agentnb.sandbox.registry"), "shared", None)
+    return cast("dict[str, object]", {} if shared is None else vars(shared)["_agents"])
 
 
 @pytest.hookimpl(optionalhook=True)
