@@ -18,10 +18,8 @@ from agentnb.config import AgentName, config, reject_key_as_name
 from agentnb.errors import ConfigError
 from agentnb.platforms._validation import joined
 from agentnb.platforms.base import Message, Platform, RunRequest
-from agentnb.platforms.base_platform import OfflinePlatform
 from agentnb.platforms.media import MediaLike
 from agentnb.run.agent_catalog import AgentCatalog
-from agentnb.run.client_tools import ToolPlatform
 from agentnb.run.clients import address_of, connect, resolve_agent
 from agentnb.run.executor import register_shutdown
 from agentnb.run.kept_conversation import send
@@ -31,6 +29,7 @@ from agentnb.run.request import (
     options_for,
     unsupported,
 )
+from agentnb.run.rounds import with_rounds
 from agentnb.run.run import Run
 from agentnb.run.stream import RunStream
 from agentnb.run.tools import as_tools
@@ -250,8 +249,7 @@ class Agent(MapMixin, AgentCatalog):
             tools=bool(functions),
             params=params,
         )
-        if functions and not isinstance(platform, OfflinePlatform):
-            platform = ToolPlatform(platform, functions)
+        platform = with_rounds(platform, functions)
         request_options = options_for(self, deadlines, retries, timeout)
         if change_options and request_options:
             request_options = change_options(request_options)

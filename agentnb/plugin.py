@@ -37,9 +37,10 @@ from __future__ import annotations
 
 from agentnb._http import ErrorDetails, HttpClient, quote_segment
 from agentnb.config.settings import KeyUse
+from agentnb.event.approvals import Decision
 from agentnb.platforms._bodies import parse_error_body, parse_seconds, parse_time
 from agentnb.platforms._params import check_options, check_params
-from agentnb.platforms._payloads import read_status
+from agentnb.platforms._payloads import infer_schema, read_status
 from agentnb.platforms._steps import Steps
 from agentnb.platforms._usage import read_usage
 from agentnb.platforms._wire import (
@@ -80,6 +81,7 @@ __all__ = [
     "BasePlatform",
     "Capabilities",
     "ClientToolCall",
+    "Decision",
     "ErrorDetails",
     "HttpCall",
     "HttpClient",
@@ -108,6 +110,7 @@ __all__ = [
     "as_text",
     "check_options",
     "check_params",
+    "infer_schema",
     "key_header",
     "parse_error_body",
     "parse_seconds",

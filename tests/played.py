@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from typing import Any
 
 from agentnb._http.retry import Retries
 from agentnb.agents import Agent
@@ -94,6 +95,7 @@ class PlayedPlatform:
         approval_id: str | None,
         *,
         approved: bool,
+        payload: Any = None,
         agent: str | None = None,
         session_id: str | None = None,
     ) -> None:

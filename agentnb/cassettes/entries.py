@@ -22,6 +22,7 @@ from typing_extensions import TypedDict
 from agentnb import errors
 from agentnb._support.text import identifier_or_none
 from agentnb.errors import AgentnbError
+from agentnb.event.approvals import Decision
 from agentnb.event.types import Event, event_from_dict, event_to_dict
 from agentnb.platforms.base import AgentInfo, Capabilities, Media, RunRequest
 from agentnb.platforms.names import attachment_name, storable_url
@@ -29,8 +30,6 @@ from agentnb.redaction.secrets import mask, mask_value
 
 FORMAT: Final = "agentnb.recording/1"
 
-# An approval's id and whether it was granted.
-Decision = tuple[str | None, bool]
 _Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -151,7 +150,13 @@ class CassetteRun:
             "duration": self.duration,
         }
         if self.decisions:
-            entry["decisions"] = self.decisions
+            # Earlier versions read two fields.
+            entry["decisions"] = [
+                each[:2]
+                if each.payload is None
+                else each._replace(payload=mask_value(each.payload))
+                for each in self.decisions
+            ]
         if self.failure is not None:
             entry["failure"] = self.failure
         entry["events"] = [
@@ -181,7 +186,10 @@ class CassetteRun:
             events=[event_from_dict(dict(event)) for event in entry["events"]],
             times=[event["at"] for event in entry["events"]],
             failure=cast("dict[str, Any] | None", entry.get("failure")),
-            decisions=[(identifier_or_none(d[0]), d[1]) for d in entry.get("decisions", ())],
+            decisions=[
+                Decision(identifier_or_none(key), *rest)
+                for key, *rest in entry.get("decisions", ())
+            ],
         )
 
     def exception(self) -> AgentnbError | None:
@@ -238,7 +246,7 @@ class _RunEntry(TypedDict):
     duration: _Seconds | None
     events: list[_EventEntry]
     failure: NotRequired[_FailureEntry | None]
-    decisions: NotRequired[list[tuple[str | None, bool]]]
+    decisions: NotRequired[list[tuple[str | None, bool] | tuple[str | None, bool, Any]]]
 
 
 class _HeaderEntry(TypedDict):

@@ -6,17 +6,21 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 from agentnb._support.text import identifier_or_none
-from agentnb.cassettes.entries import CassetteRun, Decision, request_fields
+from agentnb.cassettes.entries import CassetteRun, request_fields
 from agentnb.cassettes.matching import RecordedAnswers, quoted_name
 from agentnb.cassettes.player import play
 from agentnb.errors import AgentnbError, PlaybackError
+from agentnb.event.approvals import Decision
 from agentnb.event.types import ApprovalRequested, Event, RunFailed, RunStarted
 from agentnb.platforms.base import AgentInfo, Capabilities, RunRequest
 from agentnb.platforms.base_platform import OfflinePlatform
 from agentnb.recording.clock import PlayedBatch
+from agentnb.redaction.secrets import mask_value
 
 
 class PlaybackPlatform(OfflinePlatform):
@@ -31,6 +35,8 @@ class PlaybackPlatform(OfflinePlatform):
         *,
         speed: float,
     ) -> None:
+        if capabilities.decides_by_request or capabilities.client_tools:
+            capabilities = replace(capabilities, approvals=True, approval_payloads=True)
         super().__init__(name, capabilities)
         self._speed = speed
         self._answers = RecordedAnswers(name, [run for run in runs if run.via != "decision"])
@@ -80,6 +86,7 @@ class PlaybackPlatform(OfflinePlatform):
         approval_id: str | None,
         *,
         approved: bool,
+        payload: Any = None,
         agent: str | None = None,
         session_id: str | None = None,
     ) -> None:
@@ -88,12 +95,17 @@ class PlaybackPlatform(OfflinePlatform):
         Raises:
             PlaybackError: another decision was recorded, or none.
         """
+        payload = mask_value(payload)
         runs = self._continuations.get(run_id)
         if (waiting := self._waiting.get(run_id)) is not None:
             recorded = next(iter(waiting[0]), None)
         else:
             recorded = runs[0].decisions[0] if runs and runs[0].decisions else None
-        if recorded is None or recorded[1] != approved or approval_id not in (None, recorded[0]):
+        if (
+            recorded is None
+            or (recorded.approved, recorded.payload) != (approved, payload)
+            or approval_id not in (None, recorded.approval_id)
+        ):
             raise self._decision_error(run_id, recorded, approved=approved)
         if waiting is not None:
             decisions, resumed = waiting
@@ -118,8 +130,9 @@ class PlaybackPlatform(OfflinePlatform):
         verbs = {True: "approved", False: "refused"}
         hint = "No decision on it was recorded."
         if recorded is not None:
-            approval = quoted_name(recorded[0]) if recorded[0] else "it"
-            hint = f"In the recording {approval} was {verbs[recorded[1]]}."
+            approval = quoted_name(recorded.approval_id) if recorded.approval_id else "it"
+            answer = "" if recorded.payload is None else " with a payload"
+            hint = f"In the recording {approval} was {verbs[recorded.approved]}{answer}."
         return PlaybackError(
             f"{quoted_name(self.name)}: that the run {quoted_name(run_id)} is {verbs[approved]} "
             "was not recorded.",

@@ -197,18 +197,22 @@ class Conversation:
         if not active and last is not None and last.run.status == "paused":
             last.run.cancel()
 
-    def approve(self, approval_id: ApprovalRef = None, *, turn_id: str | None = None) -> Run:
+    def approve(
+        self, approval_id: ApprovalRef = None, *, payload: Any = None, turn_id: str | None = None
+    ) -> Run:
         """Approve the agent's request; return the run that continues.
 
         Raises:
             RequestError: nothing waits for a decision.
             UnsupportedError: the platform takes no decisions.
         """
-        return self._decide(approval_id, turn_id, approved=True)
+        return self._decide(turn_id, lambda run: run.approve(approval_id, payload=payload))
 
-    def deny(self, approval_id: ApprovalRef = None, *, turn_id: str | None = None) -> Run:
+    def deny(
+        self, approval_id: ApprovalRef = None, *, payload: Any = None, turn_id: str | None = None
+    ) -> Run:
         """Deny the agent's request; otherwise as `approve`."""
-        return self._decide(approval_id, turn_id, approved=False)
+        return self._decide(turn_id, lambda run: run.deny(approval_id, payload=payload))
 
     def warn(self, notice: str | None) -> None:
         """Set `notice`; None clears it."""
@@ -351,13 +355,13 @@ class Conversation:
             self._listeners.notify(Change("added", turn))
         self._watch(*turns)
 
-    def _decide(self, approval_id: ApprovalRef, turn_id: str | None, *, approved: bool) -> Run:
+    def _decide(self, turn_id: str | None, decide: Callable[[Run], Run]) -> Run:
         turn = self.shown if turn_id is None else self.turn(turn_id)
         if turn is None or turn.run.status != "paused":
             raise RequestError("Nothing waits for a decision here.")
         old = turn.run
         # Without the lock, because this sends a request.
-        run = old.approve(approval_id) if approved else old.deny(approval_id)
+        run = decide(old)
         self._succeed(turn, old)
         return run
 

@@ -1,12 +1,21 @@
-"""Compare the requests of approvals: an id may be requested again, for another call."""
+"""Decisions on approvals, and their requests: an id may be requested again, for another call."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import Any, NamedTuple
 
 from agentnb.event.types import ApprovalRequested
+
+
+class Decision(NamedTuple):
+    """A decision on an approval; ``payload`` is its answer, JSON data, None for none."""
+
+    approval_id: str | None
+    approved: bool
+    payload: Any = None
 
 
 def is_changed(
@@ -38,7 +47,10 @@ def changed_ids(approvals: Iterable[ApprovalRequested]) -> set[str]:
 def approval_key(approval: ApprovalRequested) -> str:
     """Return a key for exactly this content of a request."""
     digest = hashlib.blake2b(digest_size=12)
-    for text in (approval.approval_id, approval.message, approval.tool, approval.arguments):
+    texts = (approval.approval_id, approval.message, approval.tool, approval.arguments)
+    if approval.answer_schema is not None:
+        texts = (*texts, approval.answer_schema)
+    for text in texts:
         content = b"" if text is None else text.encode("utf-8", "surrogatepass")
         digest.update(f"{text is None}{len(content)} ".encode() + content)
     return digest.hexdigest()

@@ -204,18 +204,28 @@ class FollowupsSuggested(Validated):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalRequested(Validated):
-    """The run waits for a user's decision and is ``paused``; no terminal event needs to follow."""
+    """The run waits for a user's decision and is ``paused``; no terminal event needs to follow.
+
+    ``arguments`` are those of the ``tool``, or other data to decide about, as JSON.
+    ``answer_schema`` is the JSON schema, as JSON, of the answer that an approval may carry, see
+    `Run.approve`; for a tool it is that of its arguments, which the answer replaces.
+    ``expires_at`` is when the platform stops waiting, in ISO 8601.
+    """
 
     type: ClassVar[Literal["approval_requested"]] = "approval_requested"
     approval_id: str | None = None
     message: str = ""
     tool: str | None = None
     arguments: str = ""
+    answer_schema: str | None = None
+    expires_at: str | None = None
 
     def __post_init__(self) -> None:
         Validated.__post_init__(self)
         object.__setattr__(self, "message", printable(strip_controls(self.message)))
         object.__setattr__(self, "arguments", printable(self.arguments))
+        if self.answer_schema is not None:
+            object.__setattr__(self, "answer_schema", printable(self.answer_schema))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

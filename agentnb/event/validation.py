@@ -188,10 +188,10 @@ def one_of(*words: str) -> Check:
 _CHECKS: Final[dict[str, Check]] = {
     **dict.fromkeys(("run_id", "session_id", "call_id", "approval_id", "code"), identifier),
     **dict.fromkeys(("step_id", "parent_id"), identifier),
-    **dict.fromkeys(("arguments", "output", "result", "data"), json_text),
+    **dict.fromkeys(("arguments", "output", "result", "data", "answer_schema"), json_text),
     **dict.fromkeys(("error", "message", "reason", "problem"), error_text),
     **dict.fromkeys(("agent", "model", "name", "tool", "error_type", "hint"), plain_text),
-    **dict.fromkeys(("url", "title", "quote", "mime_type"), plain_text),
+    **dict.fromkeys(("url", "title", "quote", "mime_type", "expires_at"), plain_text),
     **dict.fromkeys(("state", "value"), json_value),
     **dict.fromkeys(("input_tokens", "output_tokens", "total_tokens"), count),
     **dict.fromkeys(("cached_tokens", "reasoning_tokens"), count),
@@ -207,7 +207,7 @@ _CHECKS: Final[dict[str, Check]] = {
 _CLEAN: Final[dict[str, Clean]] = {
     **dict.fromkeys(("run_id", "session_id", "approval_id"), identifier_or_none),
     **dict.fromkeys(("agent", "model", "name", "tool", "call_id"), name_signs),
-    **dict.fromkeys(("step_id", "parent_id", "title", "mime_type"), name_signs),
+    **dict.fromkeys(("step_id", "parent_id", "title", "mime_type", "expires_at"), name_signs),
     **dict.fromkeys(("code", "error_type"), name_signs),
     **dict.fromkeys(("hint", "reason", "problem", "quote"), printable),
 }

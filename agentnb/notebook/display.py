@@ -246,7 +246,7 @@ class _LiveRunDisplay(LiveDisplay):
 
     @property
     def takes_decisions(self) -> bool:
-        return self._run.client.capabilities.approvals
+        return self._run.takes_decisions
 
     def follow(self, successor: Run) -> None:
         self._run = successor
@@ -259,11 +259,11 @@ class _LiveRunDisplay(LiveDisplay):
 
         return RunWidget(self._run, decide=self._decide if self.takes_decisions else None)
 
-    def _decide(self, approval: ApprovalRef, approved: bool) -> None:
+    def _decide(self, approval: ApprovalRef, approved: bool, payload: Any) -> None:
         # A second click, or one after a decision by code, is refused by the run itself.
         if self._deciding is None or self._deciding.done():
             decide = self._run.approve_async if approved else self._run.deny_async
-            self._deciding = submit(decide(approval))
+            self._deciding = submit(decide(approval, payload=payload))
             self._deciding.add_done_callback(self._warn)
 
     def _warn(self, decision: Future[Run]) -> None:

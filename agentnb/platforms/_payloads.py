@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping
 from typing import Any, Final, cast
 
@@ -66,6 +67,30 @@ def failure_event(
         retry_after=error.retry_after,
         details=mend_deep({k: v for k, v in payload.items() if k not in hidden}),
     )
+
+
+def infer_schema(arguments: Any) -> dict[str, Any]:
+    """Return a JSON schema of objects with the fields of ``arguments``, an object or its JSON."""
+    found: Any = arguments
+    if isinstance(arguments, str):
+        try:
+            found = json.loads(arguments)
+        except (ValueError, RecursionError):
+            found = None
+    fields = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+    return {"type": "object", "properties": {name: _kind(fields[name]) for name in fields}}
+
+
+def _kind(value: Any) -> dict[str, Any]:
+    match value:
+        case bool():
+            return {"type": "boolean"}
+        case int() | float():
+            return {"type": "number"}
+        case str():
+            return {"type": "string"}
+        case _:
+            return {}
 
 
 _STATUSES: Final[dict[str, Status]] = {

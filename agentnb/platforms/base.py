@@ -10,13 +10,20 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
-from typing import Any, Literal, Protocol, TypedDict, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from agentnb._support.text import printable
 from agentnb.config import PlatformSettings
 from agentnb.event.transcript import Status
 from agentnb.event.types import Event
+from agentnb.platforms.run_request import (
+    ClientToolCall,
+    Media,
+    Message,
+    RunRequest,
+    ToolRound,
+    ToolSpec,
+)
 
 __all__ = [
     "AgentInfo",
@@ -42,20 +49,6 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Media:
-    """One attachment: exactly one of ``data``, ``path`` and ``url`` is given.
-
-    ``mime_type`` is guessed from the path or the address where it is None.
-    """
-
-    mime_type: str | None = None
-    data: bytes | None = None
-    path: Path | None = None
-    url: str | None = None
-    name: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class MediaSupport:
     """What attachments a platform takes.
 
@@ -70,71 +63,6 @@ class MediaSupport:
     alone: bool = True
 
 
-class Message(TypedDict):
-    """One message of a conversation; ``role`` is ``user``, ``assistant`` or ``system``."""
-
-    role: str
-    content: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolSpec:
-    """A tool of the client that an agent may call; ``parameters`` is a JSON schema of an object."""
-
-    name: str
-    description: str
-    parameters: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientToolCall:
-    """A call of a client's tool that has ended; ``output`` is its result, or its error in words."""
-
-    call_id: str
-    name: str
-    arguments: str
-    output: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolRound:
-    """An answer that ended with calls of the client's tools: its text, and the calls."""
-
-    text: str
-    calls: Sequence[ClientToolCall]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunRequest:
-    """One prompt to one agent.
-
-    ``session_id`` continues a conversation; None begins one.  ``history`` are the messages that a
-    new session begins with, oldest first, where `Capabilities.history` is true; a caller that
-    gives both gets a `RequestError`.  Where `Capabilities.remembers` is false, agentnb sets both:
-    ``session_id`` always, also in the first run, and ``history`` to the earlier messages, without
-    the prompt.  ``params`` are the platform's own request parameters, in snake_case or in the
-    wire's spelling; a platform refuses unknown ones with `RequestError` before it sends anything.
-    ``output_schema`` is a JSON schema for the answer.  ``followups`` requests suggested questions,
-    where `Capabilities.followups` is true; elsewhere it has no effect.  ``tools`` are those of the
-    client that the agent may call, where `Capabilities.client_tools` is true: its calls end the
-    response, and the next request of the run has their results in ``tool_rounds``, which follow
-    the prompt, oldest first.  ``state`` is what the agent shared last in the session or in the
-    run, where the platform does not keep it.
-    """
-
-    agent: str
-    prompt: str
-    session_id: str | None = None
-    history: Sequence[Message] = ()
-    params: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    output_schema: Mapping[str, Any] | None = None
-    media: Sequence[Media] = ()
-    followups: bool = False
-    tools: Sequence[ToolSpec] = ()
-    tool_rounds: Sequence[ToolRound] = ()
-    state: Any = None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
     """The features of a platform; calls for others raise `UnsupportedError`.
@@ -142,12 +70,14 @@ class Capabilities:
     ``remembers``: the platform keeps the messages of its sessions; else agentnb keeps them, and
     each request has the earlier messages as its ``history``.  ``history``: a new session can
     begin with the messages of an earlier one.  ``approvals``: a run that requested an approval can
-    be decided, with `Platform.decide`, and attached to again, with `Platform.attach`.  ``media``:
-    the attachments it accepts, None for none.  ``client_tools``: its agents may call tools of the
-    client, see `RunRequest.tools`.  ``followups``: it suggests further questions on
-    request.  ``status_batch``: what the runs of one `Platform.status` request must have in common:
-    nothing (``all``), their ``agent`` or their ``session``; None where each run takes its own
-    request.  ``lists_sessions``: runs are listed for one session at a time.
+    be decided, with `Platform.decide`, and attached to again, with `Platform.attach`.
+    ``approval_payloads``: a decision may carry an answer.  ``decides_by_request``: instead, a
+    further request of the run has the decisions, see `RunRequest.decisions`.  ``media``: the
+    attachments it accepts, None for none.  ``client_tools``: its agents may call tools of the
+    client, see `RunRequest.tools`.  ``followups``: it suggests further questions on request.
+    ``status_batch``: what the runs of one `Platform.status` request have in common: nothing
+    (``all``), their ``agent`` or their ``session``; None where each run takes its own request.
+    ``lists_sessions``: runs are listed for one session at a time.
     """
 
     sessions: bool = True
@@ -165,6 +95,8 @@ class Capabilities:
     followups: bool = False
     history: bool = False
     approvals: bool = False
+    approval_payloads: bool = False
+    decides_by_request: bool = False
     client_tools: bool = False
 
 
@@ -260,12 +192,14 @@ class Platform(Protocol):
         approval_id: str | None,
         *,
         approved: bool,
+        payload: Any = None,
         agent: str | None = None,
         session_id: str | None = None,
     ) -> None:
         """Decide the approval that a paused run waits for; then `attach` yields its continuation.
 
         ``approval_id`` is that of `ApprovalRequested`; None means the only pending one.
+        ``payload`` is an answer as JSON data, passed where `Capabilities.approval_payloads` is.
 
         Raises:
             RequestError: the approval is not pending, or several are and none is named.
@@ -392,8 +326,5 @@ class Forgets(Protocol):
     """A platform that keeps state for `Resumes.resume` between attempts."""
 
     def forget(self, run_id: str) -> None:
-        """Drop the state of a run that has ended here.
-
-        An attempt of another client of the run may still follow, without that state.
-        """
+        """Drop the state of a run that has ended here; another client may still resume it."""
         ...

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from agentnb._support.text import identifier_or_none, printable
+from agentnb.event.approvals import Decision
 from agentnb.event.transcript import Status, Step, ToolCall, Transcript
 from agentnb.event.types import (
     CitationAdded,
@@ -69,8 +70,8 @@ class BaseRun:
         self.local_id = uuid.uuid4().hex
         self.request = request
         self.title = printable(title)
-        #: The approvals that were decided here, and whether each was granted.
-        self.decisions: list[tuple[str | None, bool]] = []
+        #: The decisions on approvals that were made here.
+        self.decisions: list[Decision] = []
         self._platform = platform
         self._recording = recording or Recording(
             Transcript(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -38,6 +39,9 @@ TOOL_WORDS: Final = {
     "failed": "✗ failed",
     "abandoned": "■ not finished",
 }
+# The fields of an answer in the hint how to give it, and the length of a name.
+_MAX_FIELDS: Final = 5
+_MAX_FIELD: Final = 40
 # More approvals at once are counted, not listed.
 _MAX_APPROVALS: Final = 20
 # Bytes of a part's JSON besides its texts: field names, times and punctuation.
@@ -215,20 +219,38 @@ def decision_hint(view: RunView) -> str | None:
             "Approve one of run.transcript.pending_approvals with run.approve(it), "
             "refuse with run.deny(it)."
         )
+    for approval in pending:
+        if approval.answer_schema and not approval.tool:
+            return f"Answer with {_answer_call(approval)}, refuse with run.deny()."
     return "Approve with run.approve(), refuse with run.deny()."
+
+
+def _answer_call(approval: ApprovalRequested) -> str:
+    """Return the call that answers an approval, with the first fields of its schema."""
+    try:
+        fields = list(json.loads(approval.answer_schema or "")["properties"])
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return "run.approve(payload=...)"
+    names = [f"{one_line(repr(name), _MAX_FIELD)}: ..." for name in fields[:_MAX_FIELDS]]
+    names += ["..."] if len(fields) > _MAX_FIELDS else []
+    return f"run.approve(payload={{{', '.join(names)}}})"
 
 
 def first_approvals(view: RunView) -> tuple[list[tuple[ApprovalRequested, str]], str | None]:
     """Return the first pending approvals, and a note with the number of further ones.
 
-    Each comes with a note, empty unless its id was first requested for another call.
+    Each comes with a note: that its id was first requested for another call, and when it expires.
     """
     pending = view.transcript.pending_approvals
     changed = changed_ids(view.transcript.approvals)
-    note = "This has changed since it was first requested."
-    first = [
-        (each, note if each.approval_id in changed else "") for each in pending[:_MAX_APPROVALS]
-    ]
+
+    def note(approval: ApprovalRequested) -> str:
+        is_changed = approval.approval_id in changed
+        expiry = approval.expires_at and f"It expires at {one_line(approval.expires_at, 100)}."
+        changes = "This has changed since it was first requested." if is_changed else None
+        return " ".join(filter(None, (changes, expiry)))
+
+    first = [(each, note(each)) for each in pending[:_MAX_APPROVALS]]
     more = len(pending) - _MAX_APPROVALS
     return first, f"… {more:,} more approvals" if more > 0 else None
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from agentnb.errors import RequestError
+from agentnb.errors import RequestError, UnsupportedError
 from agentnb.event.approvals import is_changed
 from agentnb.event.types import (
     TERMINAL_EVENTS,
@@ -19,6 +20,7 @@ from agentnb.event.types import (
 )
 from agentnb.recording.clock import PlayedBatch
 from agentnb.render.visible import one_line
+from agentnb.run.output import schema_problem
 
 if TYPE_CHECKING:
     from agentnb.platforms.base import Platform, Resumes, RunRequest
@@ -60,6 +62,52 @@ def pending_approval(
             "run.approve(run.transcript.pending_approvals[0]).",
         )
     return approval
+
+
+def check_capabilities(platform: Platform, payload: Any) -> None:
+    """Refuse a decision that the platform does not take.
+
+    Raises:
+        UnsupportedError: it takes none, or none with a payload.
+        RequestError: the payload is no JSON data.
+    """
+    if not platform.capabilities.approvals:
+        hint = None
+        if platform.capabilities.decides_by_request:
+            hint = "The kernel that started the run can decide it."
+        raise UnsupportedError(f"{platform.name} does not take decisions on approvals.", hint=hint)
+    if payload is None:
+        return
+    if not platform.capabilities.approval_payloads:
+        raise UnsupportedError(f"{platform.name} takes decisions without a payload only.")
+    try:
+        json.dumps(payload, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise RequestError(
+            f"The payload is no JSON data: {error}.", hint="Give dicts, lists, texts and numbers."
+        ) from error
+
+
+def check_answer(approval: ApprovalRequested, payload: Any) -> None:
+    """Compare a payload with the fields of the approval's ``answer_schema``.
+
+    Raises:
+        RequestError: they do not match.
+    """
+    if payload is None or not approval.answer_schema:
+        return
+    try:
+        schema = json.loads(approval.answer_schema)
+    except (ValueError, RecursionError):
+        return
+    if not isinstance(schema, dict):
+        return
+    problem = schema_problem(payload, cast("dict[str, Any]", schema))
+    if problem is not None:
+        raise RequestError(
+            f"The payload does not match the approval's answer_schema: {problem}.",
+            hint="Read json.loads(approval.answer_schema).",
+        )
 
 
 def find_approval(pending: Sequence[ApprovalRequested], named: ApprovalRef) -> ApprovalRequested:

@@ -63,7 +63,7 @@ def parse_output(text: str, output_type: OutputType) -> Any:
         raise _mismatch(output_type, "invalid JSON" if body else "it is empty") from error
     except RecursionError as error:
         raise _mismatch(output_type, "it is nested too deeply") from error
-    if (problem := _problem(value, output_type)) is not None:
+    if (problem := schema_problem(value, output_type)) is not None:
         raise _mismatch(output_type, problem)
     return value
 
@@ -125,7 +125,7 @@ def _mismatch(output_type: OutputType, problem: str) -> OutputError:
     return OutputError(f"The answer does not match {name}: {problem}.")
 
 
-def _problem(value: Any, schema: Mapping[str, Any]) -> str | None:
+def schema_problem(value: Any, schema: Mapping[str, Any]) -> str | None:
     """Return how a value differs from the fields of ``schema``, None where it matches."""
     kinds = schema_fields(schema)
     if not kinds:

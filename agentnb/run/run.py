@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Generator, Sequence
+from collections.abc import AsyncGenerator, Generator
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -24,19 +24,26 @@ from agentnb.errors import (
     RunError,
     RunFailedError,
     RunTruncatedError,
-    UnsupportedError,
 )
+from agentnb.event.approvals import Decision
 from agentnb.event.types import Event
 from agentnb.platforms.base import Resumes
 from agentnb.platforms.base_platform import OfflinePlatform
 from agentnb.recording.base_run import BaseRun, Via
 from agentnb.recording.clock import Clock
 from agentnb.recording.recording import EventIterator, Recording
-from agentnb.run.approvals import ApprovalRef, Continuation, pending_approval
+from agentnb.run.approvals import (
+    ApprovalRef,
+    Continuation,
+    check_answer,
+    check_capabilities,
+    pending_approval,
+)
 from agentnb.run.executor import RunExecutor
 from agentnb.run.output import OutputValidator, parse_output
 from agentnb.run.reconnect import Backoff
-from agentnb.run.stream_reader import Resume, Source
+from agentnb.run.rounds import RoundPlatform
+from agentnb.run.stream_reader import Resume, Source, resume_by
 from agentnb.store import recent
 
 if TYPE_CHECKING:
@@ -93,17 +100,7 @@ class Run(BaseRun):
         self._successor: Run | None = None
         self._is_recorded = False
         if resume is None and via != "invoke" and isinstance(platform, Resumes):
-            transcript = self.transcript
-
-            def resume_stream(delivered: Sequence[Event]) -> AsyncGenerator[list[Event], None]:
-                return platform.resume(
-                    request,
-                    run_id=transcript.run_id,
-                    session_id=transcript.session_id,
-                    delivered=delivered,
-                )
-
-            resume = resume_stream
+            resume = resume_by(platform, request, self.transcript)
         self._executor = RunExecutor(
             source,
             self._recording,
@@ -152,7 +149,12 @@ class Run(BaseRun):
     @property
     def client(self) -> Platform:
         """The platform's client."""
-        return self._client
+        return self._client.platform if isinstance(self._client, RoundPlatform) else self._client
+
+    @property
+    def takes_decisions(self) -> bool:
+        """Whether approvals that it waits for can be decided here."""
+        return self._client.capabilities.approvals
 
     @property
     def exception(self) -> BaseException | None:
@@ -290,7 +292,7 @@ class Run(BaseRun):
             run = successor
         return run
 
-    def approve(self, approval_id: ApprovalRef = None) -> Run:
+    def approve(self, approval_id: ApprovalRef = None, *, payload: Any = None) -> Run:
         """Approve what the run waits for (blocks until that is sent); return its continuation.
 
         The returned run is live: this one, where its stream is still open, else one that replaces
@@ -298,32 +300,35 @@ class Run(BaseRun):
         needed only where several are pending: an id, or one of ``transcript.pending_approvals``,
         which is then approved with exactly this content or not at all.
 
+        ``payload`` is the answer, as JSON data: a value that matches the ``answer_schema`` of the
+        approval, which for a tool call are arguments instead of the agent's.
+
         Raises:
             RequestError: the approval is not pending, was decided already, or was first requested
-                with other content.
-            UnsupportedError: the platform has no approvals.
+                with other content; or the payload does not match.
+            UnsupportedError: the platform has no approvals, or they take no payload.
         """
-        return wait_for(self._decide(approval_id, approved=True))
+        return wait_for(self._decide(approval_id, payload, approved=True))
 
-    def deny(self, approval_id: ApprovalRef = None) -> Run:
+    def deny(self, approval_id: ApprovalRef = None, *, payload: Any = None) -> Run:
         """Refuse what the run waits for; otherwise as `approve`.
 
-        The platform or the agent chooses whether the run then ends or continues without it.
+        The platform or the agent chooses whether the run then ends or continues without it, and
+        what a ``payload``, such as a reason, means.
         """
-        return wait_for(self._decide(approval_id, approved=False))
+        return wait_for(self._decide(approval_id, payload, approved=False))
 
-    async def approve_async(self, approval_id: ApprovalRef = None) -> Run:
+    async def approve_async(self, approval_id: ApprovalRef = None, *, payload: Any = None) -> Run:
         """Do as `approve`, without blocking the running event loop."""
-        return await asyncio.wrap_future(submit(self._decide(approval_id, approved=True)))
+        return await asyncio.wrap_future(submit(self._decide(approval_id, payload, approved=True)))
 
-    async def deny_async(self, approval_id: ApprovalRef = None) -> Run:
+    async def deny_async(self, approval_id: ApprovalRef = None, *, payload: Any = None) -> Run:
         """Do as `deny`, without blocking the running event loop."""
-        return await asyncio.wrap_future(submit(self._decide(approval_id, approved=False)))
+        return await asyncio.wrap_future(submit(self._decide(approval_id, payload, approved=False)))
 
-    async def _decide(self, named: ApprovalRef, *, approved: bool) -> Run:
+    async def _decide(self, named: ApprovalRef, payload: Any, *, approved: bool) -> Run:
         platform, decided_here = self._client, self._executor.reader.decided
-        if not platform.capabilities.approvals:
-            raise UnsupportedError(f"{platform.name} does not take decisions on approvals.")
+        check_capabilities(platform, payload)
         async with self._deciding:
             if self._successor is not None:
                 raise RequestError(
@@ -335,14 +340,18 @@ class Run(BaseRun):
             # A stream that is about to end with the pause could not report the continuation.
             await self._wait_for_end(_PAUSE_GRACE)
             approval = pending_approval(self, approval, approved=approved, decided=decided)
+            if approved:
+                check_answer(approval, payload)
             await platform.decide(
                 self.id,
                 approval.approval_id,
                 approved=approved,
                 agent=self.request.agent,
                 session_id=self.session_id,
+                # Third parties' platforms may lack the parameter.
+                **({} if payload is None else {"payload": payload}),
             )
-            decision = (approval.approval_id, approved)
+            decision = Decision(approval.approval_id, approved, payload)
             if not self.done:
                 self.decisions.append(decision)
                 decided_here.append(approval)

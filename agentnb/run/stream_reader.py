@@ -27,7 +27,7 @@ from agentnb.run.remote import STATUS_TIMEOUT, RemoteControl
 from agentnb.run.sink import EventSink
 
 if TYPE_CHECKING:
-    from agentnb.platforms.base import Platform, RunRequest
+    from agentnb.platforms.base import Platform, Resumes, RunRequest
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +44,16 @@ _MAX_BATCH: Final = 512
 Source = Callable[[], AsyncGenerator[list[Event], None]]
 # Takes all events yielded so far, in order, and yields those that follow.
 Resume = Callable[[Sequence[Event]], AsyncGenerator[list[Event], None]]
+
+
+def resume_by(platform: Resumes, request: RunRequest, transcript: Transcript) -> Resume:
+    """Return how the stream of a run is resumed by the ids that it has by then."""
+    return lambda delivered: platform.resume(
+        request,
+        run_id=transcript.run_id,
+        session_id=transcript.session_id,
+        delivered=delivered,
+    )
 
 
 class Interruption:

@@ -22,6 +22,8 @@ LATER_MEDIA_URL: Final = 200_000
 # The state as JSON.
 STATE_TEXT: Final = 20_000
 CITATIONS: Final = 200
+# The JSON schema of an answer to an approval.
+SCHEMA_TEXT: Final = 20_000
 # A passage of answer or reasoning.
 PASSAGE_TEXT: Final = 1_000_000
 ERROR_TEXT: Final = 4_000
@@ -126,6 +128,7 @@ def bounded_head(head: dict[str, Any]) -> dict[str, Any]:
 
 def _bounded_approval(approval: dict[str, Any], index: int) -> dict[str, Any]:
     tool, id = approval["tool"], approval["approval_id"]
+    schema = approval["answer_schema"] or ""
     return {
         **approval,
         # Identifies this request, whatever its id is used for later.
@@ -136,4 +139,6 @@ def _bounded_approval(approval: dict[str, Any], index: int) -> dict[str, Any]:
         "tool": None if tool is None else shortened(tool, SHORT_TEXT),
         # Long, since the user decides on the basis of the arguments.
         "arguments": shortened(approval["arguments"], _tool_limit(index)),
+        # A part of a schema has no meaning.
+        "answer_schema": schema if len(schema) <= SCHEMA_TEXT else "",
     }

@@ -109,7 +109,7 @@ class ChatWidget(AgentWidget):
         """Stop the answer in progress; the text so far is kept."""
         self._conversation.stop()
 
-    def approve(self, approval_id: ApprovalRef = None) -> Run:
+    def approve(self, approval_id: ApprovalRef = None, *, payload: Any = None) -> Run:
         """Approve a pending approval, and return the live run that continues.
 
         Blocks until the platform has received it.
@@ -118,11 +118,11 @@ class ChatWidget(AgentWidget):
             RequestError: there is no pending approval.
             UnsupportedError: the platform does not support approvals.
         """
-        return self._conversation.approve(approval_id)
+        return self._conversation.approve(approval_id, payload=payload)
 
-    def deny(self, approval_id: ApprovalRef = None) -> Run:
+    def deny(self, approval_id: ApprovalRef = None, *, payload: Any = None) -> Run:
         """Deny a pending approval; otherwise as `approve`."""
-        return self._conversation.deny(approval_id)
+        return self._conversation.deny(approval_id, payload=payload)
 
     # -- sessions --------------------------------------------------------------------------------
 

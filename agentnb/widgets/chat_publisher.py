@@ -163,7 +163,7 @@ class ChatPublisher(Publisher):
         publisher = RunPublisher(
             turn.run,
             send=self._send,
-            decide=decide if turn.run.client.capabilities.approvals else None,
+            decide=decide if turn.run.takes_decisions else None,
             turn=turn.id,
         )
         self._runs[turn.id] = publisher
@@ -294,12 +294,13 @@ class ChatPublisher(Publisher):
         with self._lock:
             return turn in self._runs
 
-    def _decide(self, turn: str, approval: ApprovalRef, approved: bool) -> None:
+    def _decide(self, turn: str, approval: ApprovalRef, approved: bool, payload: Any) -> None:
         # In a thread, since the request blocks, and the next message must not wait for it.
         def work(run: Run) -> None:
             chat = self._conversation
             try:
-                (chat.approve if approved else chat.deny)(approval, turn_id=turn)
+                decide = chat.approve if approved else chat.deny
+                decide(approval, payload=payload, turn_id=turn)
             except Exception as error:
                 # Unless it was decided elsewhere meanwhile, by another view or by code.
                 if run.status == "paused" and run.successor is None:

@@ -18,12 +18,13 @@ A page is not trusted: `parse_message` accepts only the listed messages, within 
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import islice
-from typing import Any, Final, TypedDict, cast
+from typing import Any, Final, NoReturn, TypedDict, cast
 
 from agentnb._support.text import well_formed
 from agentnb.event.approvals import changed_ids
@@ -36,6 +37,7 @@ from agentnb.widgets.bounds import (
     NAME_TEXT,
     QUESTION_TEXT,
     STATE_TEXT,
+    TOOL_TEXT,
     bounded_head,
     part_state,
     shortened,
@@ -132,6 +134,22 @@ def optional(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda value: None if value is None else parse(value)
 
 
+def json_text(limit: int) -> Callable[[Any], Any]:
+    """Return the parser of JSON of at most ``limit`` characters, which returns its value."""
+
+    def parse(value: Any) -> Any:
+        try:
+            return json.loads(text(limit)(value), parse_constant=_refuse_constant)
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
+
+    return parse
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
 def count(value: Any) -> int:
     """Parse a number that JavaScript represents exactly, at least 0."""
     # In Python a bool is an int.
@@ -181,13 +199,18 @@ def parse_message(content: object, messages: Mapping[str, Fields]) -> dict[str, 
 
 
 # Resync is answered by a snapshot.  ``key`` is that of the approval as it was displayed; without it
-# the id alone counts.
+# the id alone counts.  ``payload`` is the answer of a form, as JSON.
 _RUN_MESSAGES: Final[dict[str, Fields]] = {
     "stop": {},
     "resync": {},
     "timeline": {},
     "events": {"offset": count},
-    "decide": {"approval_id": optional(text(KEY_TEXT)), "approved": flag, "key?": text(KEY_TEXT)},
+    "decide": {
+        "approval_id": optional(text(KEY_TEXT)),
+        "approved": flag,
+        "key?": text(KEY_TEXT),
+        "payload?": json_text(TOOL_TEXT),
+    },
 }
 
 

@@ -26,7 +26,7 @@ from agentnb.widgets.publisher import Publisher, Send
 
 _log = logging.getLogger(__name__)
 
-Decide = Callable[[ApprovalRequested | str | None, bool], None]
+Decide = Callable[[ApprovalRequested | str | None, bool, Any], None]
 
 # Seconds between two messages: 25 per second look smooth, and stay far below Jupyter's limits.
 INTERVAL: Final = 1 / 25
@@ -61,9 +61,9 @@ class RunPublisher(Publisher):
     message}``, for a page with several runs.
 
     ``decide`` takes the user's decision on a pending approval: the approval that was displayed (or
-    its id, which may be None, if the page sends no key), and whether it is granted.  It must return
-    at once.  It is not called for an approval that has changed since it was displayed.  Without it
-    the view has no buttons, and decisions are ignored.
+    its id, which may be None, if the page sends no key), whether it is granted, and its payload.
+    It must return at once.  It is not called for an approval that has changed since it was
+    displayed.  Without it the view has no buttons, and decisions are ignored.
     """
 
     interval = INTERVAL
@@ -152,13 +152,13 @@ class RunPublisher(Publisher):
             return
         self._send(self._wrapped({"type": "ack", "of": "decide"}))
         if "key" not in decision:
-            self._decide(decision["approval_id"], decision["approved"])
+            self._decide(decision["approval_id"], decision["approved"], decision.get("payload"))
             return
         with self.run.lock:
             pending = self.run.view().transcript.pending_approvals
         for approval in pending:
             if approval_key(approval) == decision["key"]:
-                self._decide(approval, decision["approved"])
+                self._decide(approval, decision["approved"], decision.get("payload"))
                 return
         # Display what is pending by now.
         self._resync()

@@ -73,7 +73,16 @@ const run: RunState = {
   usage: { input_tokens: 1, cost_usd: 0.1 },
   followups: ["And then?"],
   approvals: [
-    { approval_id: "a", message: "May I?", tool: "t", arguments: "{}", key: "k", changed: true },
+    {
+      approval_id: "a",
+      message: "May I?",
+      tool: "t",
+      arguments: "{}",
+      key: "k",
+      changed: true,
+      answer_schema: '{"properties": {"a": {"title": "<img src=x>", "enum": ["<img src=x>"]}}}',
+      expires_at: "2026-01-01T00:00:00Z",
+    },
   ],
   error: { message: "no", code: "x" },
   waiting: { kind: "retry", attempt: 1, of: 2, seconds: 1, reason: "busy" },

@@ -69,6 +69,9 @@ describe("guards", () => {
     started: null,
     finished: null,
   };
+  const approval = { approval_id: null, message: "", tool: null, arguments: "" };
+  const approvals = (changes: object) =>
+    ops({ op: "run", set: { approvals: [{ ...approval, ...changes }] } });
   const ops = (...list: unknown[]) => ({ type: "ops", seq: 1, ops: list });
 
   test.each([
@@ -84,6 +87,9 @@ describe("guards", () => {
     ["set", ops({ op: "set", index: 0, set: { status: "failed", error: "e" } })],
     ["an acknowledgement", { type: "ack", of: "stop" }],
     ["that of a decision", { type: "ack", of: "decide" }],
+    ["an approval of an earlier version", approvals({})],
+    ["an approval with an answer", approvals({ answer_schema: "{}", expires_at: null })],
+    ["an approval that expires", approvals({ expires_at: "2026-01-01T00:00:00Z" })],
     ["no event", { type: "events", offset: 7, total: 7, events: [] }],
     [
       "an event of a later version",
@@ -124,6 +130,8 @@ describe("guards", () => {
     ["a part of unknown kind", ops({ op: "part", index: 0, part: { kind: "image", text: "" } })],
     ["a change of kind", ops({ op: "set", index: 0, set: { kind: "text" } })],
     ["usage with a text for a number", ops({ op: "run", set: { usage: { input_tokens: "1" } } })],
+    ["an approval with a schema that is no text", approvals({ answer_schema: {} })],
+    ["an approval that expires at a number", approvals({ expires_at: 1 })],
     ["another acknowledgement", { type: "ack", of: "start" }],
     ["events without their number", { type: "events", offset: 0, events: [] }],
     ["an event without its time", { type: "events", offset: 0, total: 1, events: [{ type: "x" }] }],

@@ -117,6 +117,10 @@ export interface Approval {
   key?: string;
   /** Whether its id was first requested for another call. */
   changed?: boolean;
+  /** The JSON schema of an answer, as JSON; "" for none. This and the next may be missing. */
+  answer_schema?: string;
+  /** Time from which the platform takes no decision, in ISO 8601. */
+  expires_at?: string | null;
 }
 
 export interface RunError {
@@ -201,7 +205,14 @@ export type PageMessage =
   | { type: "stop" }
   | { type: "events"; offset: number }
   | { type: "timeline" }
-  | { type: "decide"; approval_id: string | null; key?: string; approved: boolean };
+  /** `payload` is the answer as JSON, of at most 100,000 characters. */
+  | {
+      type: "decide";
+      approval_id: string | null;
+      key?: string;
+      approved: boolean;
+      payload?: string;
+    };
 
 const FINAL: ReadonlySet<Status> = new Set([
   "completed",
@@ -302,6 +313,8 @@ const runFields: Fields<RunState> = {
       arguments: isString,
       key: optional(isString),
       changed: optional(isBoolean),
+      answer_schema: optional(isString),
+      expires_at: optional(orNull(isString)),
     }),
   ),
   raw_events: isCount,

@@ -104,6 +104,20 @@ describe("deciding", () => {
     ]);
   });
 
+  test("sends an answer with an approval, as JSON", () => {
+    begin(paused);
+    session.decide("a", true, "k", '{"amount": 12345678901234567890}');
+    expect(kernel.sent("decide")).toEqual([
+      {
+        type: "decide",
+        approval_id: "a",
+        key: "k",
+        approved: true,
+        payload: '{"amount": 12345678901234567890}',
+      },
+    ]);
+  });
+
   test("is nothing to Stop, nor Stop to it", () => {
     begin(paused);
     session.stop();

@@ -165,14 +165,15 @@ export class RunSession {
 
   /**
    * Decides an approval, which may have no id. `key` is that of the displayed approval: the kernel
-   * decides no other.
+   * decides no other. `payload` is the answer to an approval that takes one, as JSON.
    */
-  decide(approvalId: string | null, approved: boolean, key?: string): void {
+  decide(approvalId: string | null, approved: boolean, key?: string, payload?: string): void {
     if (!this.run.can_decide || this.final) return;
     if (this.#decision === "sent" || this.#decision === "seen") return;
     this.#decision = "sent";
     const displayed = key === undefined ? {} : { key };
-    this.#send({ type: "decide", approval_id: approvalId, ...displayed, approved });
+    const answer = payload === undefined ? {} : { payload };
+    this.#send({ type: "decide", approval_id: approvalId, ...displayed, approved, ...answer });
     this.#decisionIn(ACK_MS, "unanswered");
     this.#frame.request();
   }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import replace
@@ -11,7 +12,7 @@ import pytest
 
 import agentnb
 from agentnb.agents import Agent
-from agentnb.errors import UnsupportedError
+from agentnb.errors import RequestError, UnsupportedError
 from agentnb.event import (
     ApprovalRequested,
     Event,
@@ -53,6 +54,10 @@ class Asking(BasePlatform):
         yield [RunStarted(run_id=f"r{number}", model=f"m{number}")]
         for event in self.rounds[number]:
             yield [event]
+
+
+def pay_nothing() -> None:
+    raise AssertionError
 
 
 def call(name: str, arguments: str = "{}", call_id: str = "c1") -> list[Event]:
@@ -139,6 +144,41 @@ def test_a_call_waits_for_a_decision() -> None:
     assert agentnb.last_run() is done
 
 
+def test_a_call_is_made_with_the_arguments_of_the_user() -> None:
+    made: list[int] = []
+
+    def pay(amount: int) -> str:
+        made.append(amount)
+        return "paid"
+
+    agent, platform = agent_of(call("pay", '{"amount": 5}'), ANSWER)
+    run = agent.run("Pay", tools=[pay])
+    (approval,) = run.transcript.pending_approvals
+    assert json.loads(approval.answer_schema or "")["properties"]["amount"]["type"] == "integer"
+    with pytest.raises(RequestError, match="'amount' is no integer"):
+        run.approve(payload={"amount": "much"})
+    done = run.approve(payload={"amount": 3}).wait()
+    assert (done.status, made) == ("completed", [3])
+    (paid,) = done.tool_calls
+    assert (json.loads(paid.arguments), paid.result) == ({"amount": 3}, "paid")
+    (sent,) = platform.requests[1].tool_rounds[0].calls
+    assert (json.loads(sent.arguments), sent.call_id) == ({"amount": 3}, "c1")
+    assert (sent.output or "").startswith('The user changed the arguments to {"amount": 3}.')
+    assert (sent.output or "").endswith("paid")
+
+
+def test_the_reason_of_a_denial_is_sent() -> None:
+    agent, platform = agent_of(call("pay"), ANSWER)
+    done = (
+        agent.run("Go", tools=[agentnb.tool(pay_nothing, name="pay")])
+        .deny(payload="Too much.")
+        .wait()
+    )
+    assert done.tool_calls[0].error == "The user denied this call. Too much."
+    (result,) = platform.requests[1].tool_rounds[0].calls
+    assert result.output == "Error: The user denied this call. Too much."
+
+
 def test_a_denied_call_is_never_made_and_the_agent_is_informed() -> None:
     made: list[int] = []
 
@@ -185,7 +225,8 @@ def test_a_call_that_fails_is_reported_to_the_agent(name: str, arguments: str, o
     agent, platform = agent_of(call(name, arguments), ANSWER)
     run = agent.run("Go", tools=[TRUSTED])
     assert (run.status, run.tool_calls[0].status) == ("completed", "failed")
-    assert platform.requests[1].tool_rounds[0].calls[0].output.startswith(output)
+    sent = platform.requests[1].tool_rounds[0].calls[0].output or ""
+    assert sent.startswith(output)
 
 
 def test_an_unknown_tool_beside_a_known_one_is_answered_too() -> None:

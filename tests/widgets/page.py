@@ -195,7 +195,7 @@ class Wire:
         run: FakeRun,
         *,
         paced: bool = True,
-        decide: Callable[[ApprovalRef, bool], None] | None = None,
+        decide: Callable[[ApprovalRef, bool, Any], None] | None = None,
     ) -> None:
         self.run = run
         self.messages: list[Any] = []

@@ -64,22 +64,40 @@ class TestPage:
         assert wire.page.seq == 0
 
     async def test_a_decision_is_acknowledged_and_taken(self) -> None:
-        taken: list[tuple[ApprovalRef, bool]] = []
+        taken: list[tuple[ApprovalRef, bool, Any]] = []
 
-        def take(approval_id: ApprovalRef, approved: bool) -> None:
-            taken.append((approval_id, approved))
+        def take(approval_id: ApprovalRef, approved: bool, payload: Any) -> None:
+            taken.append((approval_id, approved, payload))
 
         wire = Wire(FakeRun([]), decide=take)
         assert wire.page.run["can_decide"] is True
         wire.publisher.receive({"type": "decide", "approval_id": "a", "approved": True})
         wire.publisher.receive({"type": "decide", "approval_id": None, "approved": False})
-        assert taken == [("a", True), (None, False)]
+        assert taken == [("a", True, None), (None, False, None)]
         assert wire.messages == [{"type": "ack", "of": "decide"}] * 2
+
+    async def test_the_payload_of_a_decision_is_json(self) -> None:
+        taken: list[Any] = []
+
+        def take(approval_id: ApprovalRef, approved: bool, payload: Any) -> None:
+            taken.append(payload)
+
+        wire = Wire(FakeRun([]), decide=take)
+        decision = {"type": "decide", "approval_id": "a", "approved": True}
+        for payload in ('{"n": 12345678901234567890}', "null", '"x"'):
+            wire.publisher.receive({**decision, "payload": payload})
+        assert taken == [{"n": 12345678901234567890}, None, "x"]
+        taken.clear()
+        hostile = ("", "{", "NaN", "[" * 50_000, f'"{"x" * 100_000}"', 5, None, ["x"], {"a": 1})
+        for payload in hostile:
+            wire.publisher.receive({**decision, "payload": payload})
+        assert taken == []
 
     async def test_only_the_approval_that_is_displayed_is_decided(self) -> None:
         taken: list[tuple[ApprovalRequested | str | None, bool]] = []
 
-        def take(approval: ApprovalRequested | str | None, approved: bool) -> None:
+        def take(approval: ApprovalRequested | str | None, approved: bool, payload: Any) -> None:
+            assert payload is None
             taken.append((approval, approved))
 
         long = "i" * 5_000

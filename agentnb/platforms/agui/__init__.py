@@ -15,10 +15,12 @@ and ``tools``, which the agent may call and the application runs: objects with `
 
 agentnb keeps the conversations, and sends the whole one with each request: prompts and answers,
 without tool calls.  No call cancels a run: closing the connection stops it.  A run cannot be
-attached to or resumed.  One that ends with an interrupt is ``paused`` and takes no decision; one
-that ends with a call of an application's tool that is no Python function is completed, and that
-call has no result and is in ``pending_tool_call_ids`` of `RunFinished.details`.  State, steps,
-activities and custom events are kept as `RawEvent`.
+attached to or resumed.  One that ends with an interrupt is ``paused``: when all its interrupts are
+decided, with `Run.approve` and `Run.deny`, a further request continues it.  A ``payload`` is the
+answer in the server's form, and for an approval of a call other arguments or the reason of a
+denial.  Only the kernel that started a run can decide it.  A run that ends with a call of an
+application's tool that is no Python function is completed, and that call has no result and is in
+``pending_tool_call_ids`` of `RunFinished.details`.
 """
 
 from agentnb.platforms.agui.client import AGUIPlatform

@@ -43,7 +43,9 @@ class AGUIPlatform(HttpPlatform):
     @property
     def capabilities(self) -> Capabilities:
         media = MediaSupport(max_bytes=MAX_MEDIA_BYTES, max_count=20)
-        return replace(super().capabilities, media=media, client_tools=True)
+        return replace(
+            super().capabilities, media=media, client_tools=True, decides_by_request=True
+        )
 
     def call(self, request: RunRequest) -> HttpCall:
         """Return the request with the whole conversation.

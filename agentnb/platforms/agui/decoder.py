@@ -24,6 +24,7 @@ from agentnb.event import (
     UsageReported,
 )
 from agentnb.event.state import apply_patch
+from agentnb.platforms.agui.interrupts import read_interrupt
 from agentnb.plugin import BaseDecoder, MalformedError, RunRequest, Steps, as_text, read_usage
 
 
@@ -184,13 +185,10 @@ class Decoder(BaseDecoder):
         return [*usage, RunFinished(output=output, details=details)]
 
     def _approval(self, interrupt: dict[str, Any]) -> ApprovalRequested:
+        for name in ("id", "reason", "message", "expiresAt"):
+            _text(interrupt, name)
         tool, arguments = self._calls.get(_text(interrupt, "toolCallId")) or ("", [])
-        return ApprovalRequested(
-            approval_id=_text(interrupt, "id") or None,
-            message=_text(interrupt, "message") or _text(interrupt, "reason"),
-            tool=tool or None,
-            arguments="".join(arguments),
-        )
+        return read_interrupt(interrupt, tool, "".join(arguments))
 
 
 def _fragment(data: Any, name: str = "delta") -> str:

@@ -11,6 +11,7 @@ from uuid import NAMESPACE_OID, uuid4, uuid5
 
 from pydantic import Field
 
+from agentnb.platforms.agui.interrupts import resume_entry
 from agentnb.plugin import (
     HttpOptions,
     Media,
@@ -48,6 +49,7 @@ class RunAgentInput(AGUIParams):
     run_id: str = Field(alias="runId")
     protocol_version: str | None = Field(alias="protocolVersion")
     messages: list[dict[str, Any]]
+    resume: list[dict[str, Any]] | None = None
 
 
 def request_body(request: RunRequest, params: AGUIParams, *, version: str) -> dict[str, Any]:
@@ -87,6 +89,7 @@ def request_body(request: RunRequest, params: AGUIParams, *, version: str) -> di
             state={} if state is None else state,
             tools=[*described, *params.tools],
             context=params.context,
+            resume=[resume_entry(*each) for each in request.decisions] or None,
             forwardedProps={} if params.forwarded_props is None else params.forwarded_props,
         )
     )
@@ -103,10 +106,13 @@ def _round_messages(rounds: Sequence[ToolRound]) -> list[dict[str, Any]]:
             }
             for call in each.calls
         ]
-        messages.append({"role": "assistant", "content": each.text or None, "toolCalls": calls})
+        if each.text or calls:
+            made = {"toolCalls": calls} if calls else {}
+            messages.append({"role": "assistant", "content": each.text or None, **made})
         messages += [
             {"role": "tool", "toolCallId": call.call_id, "content": call.output}
             for call in each.calls
+            if call.output is not None
         ]
     return messages
 

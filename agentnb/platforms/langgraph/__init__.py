@@ -9,7 +9,9 @@ Options: ``prompt_field`` is the field of the graph's state that takes the promp
 ``answer_field`` is the field that is the answer of a graph that streams no messages (the whole
 state).  ``approve_with`` and ``deny_with`` are the values that decisions on interrupts send (true
 and false); interrupts of LangChain's ``HumanInTheLoopMiddleware`` and of ``HumanInterrupt`` are
-answered in their own format.  ``max_event_bytes`` limits one event (16 MiB).
+answered in their own format.  ``answer_schema`` is the JSON schema of the answers to interrupts
+whose value has none under ``answer_schema``, ``response_schema`` or ``schema``.
+``max_event_bytes`` limits one event (16 MiB).
 
 Parameters of a run: ``input`` (further fields of the state), ``context``, ``config`` (such as
 ``{"recursion_limit": 50}``), ``metadata``, ``stream_subgraphs``, ``stream_mode`` (further modes,
@@ -19,9 +21,10 @@ whose events are kept as `RawEvent`), ``interrupt_before``, ``interrupt_after``,
 Text is streamed as the graph's models write it, in subgraphs only with ``stream_subgraphs``, each
 of which is then a step of the run; fields of the state that are no messages are kept as `RawEvent`.
 A graph that interrupts itself, or stops at a breakpoint, waits for a decision: `Run.approve` and
-`Run.deny` start a further run of the thread, which continues the first one here.  A breakpoint can
-only be approved.  A stream is resumed, and a run attached to, from the server's own record of its
-events.
+`Run.deny` start a further run of the thread, which continues the first one here.  A ``payload`` is
+what the interrupt returns there; for the call of a tool it is other arguments, or the reason of a
+denial.  A breakpoint can only be approved.  A stream is resumed, and a run attached to, from the
+server's own record of its events.
 """
 
 from agentnb.platforms.langgraph.client import LangGraphPlatform

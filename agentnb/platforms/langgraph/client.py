@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, Final
@@ -13,17 +13,23 @@ from uuid import uuid4
 from pydantic import SecretStr
 
 from agentnb.errors import NotFoundError, RequestError, UnsupportedError
-from agentnb.event import Event, RunCancelled, RunFailed, RunFinished
+from agentnb.event import ApprovalRequested, Event, RunCancelled, RunFailed, RunFinished
+from agentnb.platforms.langgraph.interrupts import (
+    BREAKPOINT,
+    read_approval,
+    resume_command,
+    with_answer,
+)
 from agentnb.platforms.langgraph.reader import Chain, Reader
 from agentnb.platforms.langgraph.records import (
     answer_text,
-    decision,
     read_assistant,
     read_failure,
     remote_run,
+    run_path,
+    thread_path,
 )
 from agentnb.platforms.langgraph.wire import (
-    BREAKPOINT,
     MAX_MEDIA_BYTES,
     LangGraphOptions,
     LangGraphParams,
@@ -31,7 +37,6 @@ from agentnb.platforms.langgraph.wire import (
     as_object,
     decision_body,
     inline_media,
-    read_approval,
     recorded_fields,
     repeated_fields,
     run_body,
@@ -39,6 +44,7 @@ from agentnb.platforms.langgraph.wire import (
 from agentnb.plugin import (
     AgentInfo,
     Capabilities,
+    Decision,
     HttpPlatform,
     MediaSupport,
     PlatformSettings,
@@ -48,7 +54,6 @@ from agentnb.plugin import (
     as_text,
     check_params,
     key_header,
-    quote_segment,
 )
 
 _PAGE: Final = 100
@@ -84,6 +89,7 @@ class LangGraphPlatform(HttpPlatform):
             super().capabilities,
             history=takes_messages,
             media=media if takes_messages else None,
+            approval_payloads=True,
             status_batch="session",
         )
 
@@ -118,7 +124,7 @@ class LangGraphPlatform(HttpPlatform):
         request = RunRequest(agent=agent or "", prompt="", session_id=session_id)
         chain = self._chain(run_id, session_id)
         # To join an unknown run is no error of the server.
-        await self._get(_run_path(chain.thread_id, run_id))
+        await self._get(run_path(chain.thread_id, run_id))
         reader = Reader(self._keep(chain), request)
         async with aclosing(self._read(reader)) as batches:
             async for events in batches:
@@ -158,10 +164,13 @@ class LangGraphPlatform(HttpPlatform):
         approval_id: str | None,
         *,
         approved: bool,
+        payload: Any = None,
         agent: str | None = None,
         session_id: str | None = None,
     ) -> None:
         """Start a run that continues the thread with the answer to an interrupt.
+
+        ``payload`` is the answer; for calls of tools, other arguments or the reason of a denial.
 
         Raises:
             RequestError: the interrupt is not pending, several are and none is named, or it is a
@@ -169,13 +178,14 @@ class LangGraphPlatform(HttpPlatform):
         """
         chain = self._chain(run_id, session_id)
         thread = await self._idle(chain.thread_id)
-        command = decision(thread, approval_id, self.options, approved=approved, name=self.name)
+        given = Decision(approval_id, approved, payload)
+        command = resume_command(thread, given, self.options, name=self.name)
         if chain.repeated is None or not agent:
-            run = as_object(await self._get(_run_path(chain.thread_id, chain.runs[-1])))
+            run = as_object(await self._get(run_path(chain.thread_id, chain.runs[-1])))
             chain.repeated = recorded_fields(run)
             agent = agent or as_text(run.get("assistant_id"))
         body = decision_body(agent, chain.repeated, command)
-        path = f"/threads/{quote_segment(chain.thread_id)}/runs"
+        path = f"{thread_path(chain.thread_id)}/runs"
         started = as_object((await self.http.request("POST", path, json=body)).data)
         self._add(chain, as_text(started.get("run_id")))
 
@@ -191,7 +201,7 @@ class LangGraphPlatform(HttpPlatform):
         if run_id is None:
             raise UnsupportedError(f"{self.name} cannot cancel a run without an id.")
         chain = self._chain(run_id, session_id)
-        path = f"{_run_path(chain.thread_id, chain.runs[-1])}/cancel"
+        path = f"{run_path(chain.thread_id, chain.runs[-1])}/cancel"
         await self.http.request("POST", path, params={"wait": "false", "action": "interrupt"})
 
     async def status(
@@ -260,12 +270,12 @@ class LangGraphPlatform(HttpPlatform):
         self, reader: Reader, body: Mapping[str, Any] | None
     ) -> AsyncGenerator[list[Event], None]:
         """Yield the events of one connection."""
-        thread = quote_segment(reader.chain.thread_id)
         if body is not None:
-            opened = self.http.stream("POST", f"/threads/{thread}/runs/stream", json=body)
+            path = f"{thread_path(reader.chain.thread_id)}/runs/stream"
+            opened = self.http.stream("POST", path, json=body)
         else:
             await asyncio.sleep(_JOIN_SECONDS)
-            path = f"{_run_path(reader.chain.thread_id, reader.run_id or '')}/stream"
+            path = f"{run_path(reader.chain.thread_id, reader.run_id or '')}/stream"
             last = {"Last-Event-ID": reader.position.join()}
             opened = self.http.stream("GET", path, headers=last)
         async with opened as response:
@@ -294,7 +304,7 @@ class LangGraphPlatform(HttpPlatform):
         """Return the server's record of a run, and the events of its end; None before that."""
         if reader is not None and reader.decoder.has_ended:
             return {}, []
-        run = as_object(await self._get(_run_path(thread_id, run_id)))
+        run = as_object(await self._get(run_path(thread_id, run_id)))
         match as_text(run.get("status")):
             case "" | "pending" | "running":
                 return run, None
@@ -312,12 +322,12 @@ class LangGraphPlatform(HttpPlatform):
         """Return the end of a run that did not fail: a pause is none."""
         if reader is not None:
             if reader.decoder.approvals or reader.is_followed:
-                return [*reader.decoder.approvals.values()]
+                return self._approvals(reader.decoder.approvals.values())
             if status == "success" and reader.decoder.has_text:
                 return [*reader.decoder.finish_steps(), RunFinished()]
         state, tasks = await self._state(thread_id, run_id)
         if interrupts := [each for task in tasks for each in as_items(task.get("interrupts"))]:
-            return [read_approval(as_object(each)) for each in interrupts]
+            return self._approvals(map(read_approval, map(as_object, interrupts)))
         if status == "interrupted":
             return [RunCancelled()]
         if tasks:
@@ -326,9 +336,12 @@ class LangGraphPlatform(HttpPlatform):
         output = answer_text(state.get("values"), self.options.answer_field)
         return [*steps, RunFinished(output=output)]
 
+    def _approvals(self, approvals: Iterable[ApprovalRequested]) -> list[Event]:
+        return [with_answer(each, self.options.answer_schema) for each in approvals]
+
     async def _failure(self, thread_id: str, run_id: str) -> RunFailed:
         """Return the failure of a run: a stream that is joined does not have it."""
-        thread = as_object(await self._get(_thread_path(thread_id)))
+        thread = as_object(await self._get(thread_path(thread_id)))
         latest = read_failure(thread.get("error"))
         _, tasks = await self._state(thread_id, run_id)
         errors = [text for task in tasks if (text := as_text(task.get("error")))]
@@ -342,7 +355,7 @@ class LangGraphPlatform(HttpPlatform):
     ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """Return the state that a run left, and the tasks that it did not finish."""
         body = {"limit": 1, "metadata": {"run_id": run_id}}
-        path = f"{_thread_path(thread_id)}/history"
+        path = f"{thread_path(thread_id)}/history"
         found = as_items((await self.http.request("POST", path, json=body)).data)
         state = as_object(found[0]) if found else {}
         return state, [*map(as_object, as_items(state.get("tasks")))]
@@ -377,18 +390,10 @@ class LangGraphPlatform(HttpPlatform):
         """Return a thread once it is no longer busy: a run that interrupts ends a moment later."""
         end = time.monotonic() + _BUSY_SECONDS
         while True:
-            thread = as_object(await self._get(_thread_path(thread_id)))
+            thread = as_object(await self._get(thread_path(thread_id)))
             if thread.get("status") != "busy" or time.monotonic() > end:
                 return thread
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def _get(self, path: str) -> Any:
         return (await self.http.request("GET", path)).data
-
-
-def _thread_path(thread_id: str) -> str:
-    return f"/threads/{quote_segment(thread_id)}"
-
-
-def _run_path(thread_id: str, run_id: str) -> str:
-    return f"{_thread_path(thread_id)}/runs/{quote_segment(run_id)}"

@@ -20,14 +20,10 @@ from agentnb.event import (
     Usage,
     UsageReported,
 )
+from agentnb.platforms.langgraph.interrupts import BREAKPOINT, read_approval
 from agentnb.platforms.langgraph.records import read_failure
 from agentnb.platforms.langgraph.subgraphs import Subgraphs
-from agentnb.platforms.langgraph.wire import (
-    BREAKPOINT,
-    as_items,
-    as_object,
-    read_approval,
-)
+from agentnb.platforms.langgraph.wire import as_items, as_object
 from agentnb.plugin import BaseDecoder, RunRequest, as_text, read_usage
 
 # Blocks of content that repeat what other fields of the message have.

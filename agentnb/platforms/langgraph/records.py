@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from agentnb.errors import RequestError
 from agentnb.event import ApprovalRequested, Event, RunCancelled, RunFailed, RunFinished
-from agentnb.platforms.langgraph.wire import LangGraphOptions, answer_to, as_items, as_object
-from agentnb.plugin import AgentInfo, RemoteRun, as_text, parse_time, read_status
+from agentnb.platforms.langgraph.wire import as_items, as_object
+from agentnb.plugin import AgentInfo, RemoteRun, as_text, parse_time, quote_segment, read_status
 
 _FINAL: Final = ("completed", "failed", "cancelled")
 
@@ -36,36 +35,6 @@ def read_failure(error: Any) -> RunFailed:
     kind = as_text(fields.get("error")) or None
     message = as_text(fields.get("message")) or kind or "The run failed."
     return RunFailed(message=message, code=kind, error_type=kind)
-
-
-def decision(
-    thread: Mapping[str, Any],
-    approval_id: str | None,
-    options: LangGraphOptions,
-    *,
-    approved: bool,
-    name: str,
-) -> dict[str, Any] | None:
-    """Return the command that answers an interrupt of a thread, None where it is at a breakpoint.
-
-    Raises:
-        RequestError: the interrupt is not pending, several are and none is named, or a breakpoint
-            is denied.
-    """
-    by_task = as_object(thread.get("interrupts")).values()
-    pending = [as_object(each) for found in by_task for each in as_items(found)]
-    if not pending and approval_id is None and thread.get("status") == "interrupted":
-        if approved:
-            return None
-        raise RequestError(f"{name}: a breakpoint cannot be denied.", hint="Cancel the run.")
-    named = [each for each in pending if approval_id in (None, each.get("id"))]
-    if len(named) != 1:
-        problem = "several decisions" if named else "no such decision"
-        raise RequestError(f"{name}: the thread waits for {problem}.")
-    (interrupt,) = named
-    answer = answer_to(interrupt.get("value"), options, approved=approved)
-    key = interrupt.get("id")
-    return {"resume": answer if key is None else {key: answer}}
 
 
 def remote_run(run_id: str, thread_id: str, run: Mapping[str, Any], end: Event | None) -> RemoteRun:
@@ -97,3 +66,13 @@ def read_assistant(row: Mapping[str, Any]) -> AgentInfo:
         description=as_text(row.get("description")) or None,
         raw=row,
     )
+
+
+def thread_path(thread_id: str) -> str:
+    """Return the path of a thread."""
+    return f"/threads/{quote_segment(thread_id)}"
+
+
+def run_path(thread_id: str, run_id: str) -> str:
+    """Return the path of a run."""
+    return f"{thread_path(thread_id)}/runs/{quote_segment(run_id)}"

@@ -1,4 +1,4 @@
-"""Models of what is sent to LangGraph servers: input, parameters, and answers to interrupts."""
+"""Models of what is sent to LangGraph servers: input and parameters."""
 
 from __future__ import annotations
 
@@ -8,12 +8,9 @@ from typing import Any, Final, Literal, cast
 from pydantic import Field
 
 from agentnb.errors import RequestError
-from agentnb.event import ApprovalRequested
-from agentnb.plugin import HttpOptions, Media, Outbound, RunRequest, as_text, read_media, to_wire
+from agentnb.plugin import HttpOptions, Media, Outbound, RunRequest, read_media, to_wire
 
 MAX_MEDIA_BYTES: Final = 50 * 10**6
-#: What is reported of a breakpoint, which has no interrupt of its own.
-BREAKPOINT: Final = "The graph stopped at a breakpoint."
 #: The modes that are decoded.  ``messages`` is not among them: a server does not repeat its events.
 STREAM_MODES: Final = ("messages-tuple", "updates")
 #: The fields of a run's request that the runs after its interrupts have, too.
@@ -32,6 +29,7 @@ class LangGraphOptions(HttpOptions):
     answer_field: str | None = None
     approve_with: Any = True
     deny_with: Any = False
+    answer_schema: dict[str, Any] | None = None
 
 
 class LangGraphParams(Outbound):
@@ -160,55 +158,6 @@ def _block(item: Media) -> dict[str, Any]:
         **({"base64": content} if is_base64 else {"url": url}),
         **({"filename": item.name} if item.name else {}),
     }
-
-
-# --- interrupts -----------------------------------------------------------------------------------
-
-
-def read_approval(interrupt: Mapping[str, Any]) -> ApprovalRequested:
-    """Return an interrupt as the request of an approval."""
-    value, key = interrupt.get("value"), as_text(interrupt.get("id")) or None
-    actions = _actions(value)
-    if len(actions) == 1:
-        (action,) = actions
-        tool = as_text(action.get("name") or action.get("action"))
-        return ApprovalRequested(
-            approval_id=key,
-            message=as_text(action.get("description")),
-            tool=tool or None,
-            arguments=as_text(action.get("args")),
-        )
-    if actions:
-        about = "\n\n".join(filter(None, (as_text(each.get("description")) for each in actions)))
-        return ApprovalRequested(approval_id=key, message=about, arguments=as_text(actions))
-    fields = as_object(value)
-    names = ("question", "message", "description", "prompt")
-    message = next((text for name in names if isinstance(text := fields.get(name), str)), None)
-    if message is None:
-        return ApprovalRequested(approval_id=key, message=as_text(value))
-    rest = as_text(fields) if len(fields) > 1 else ""
-    return ApprovalRequested(approval_id=key, message=message, arguments=rest)
-
-
-def answer_to(value: Any, options: LangGraphOptions, *, approved: bool) -> Any:
-    """Return what an interrupt with this value is resumed with."""
-    if actions := _actions(value):
-        if isinstance(value, list):
-            return [{"type": "accept" if approved else "ignore", "args": None} for _ in actions]
-        return {"decisions": [{"type": "approve" if approved else "reject"} for _ in actions]}
-    return options.approve_with if approved else options.deny_with
-
-
-def _actions(value: Any) -> list[dict[str, Any]]:
-    """Return the tool calls that wait for a decision, with a description each."""
-    if not isinstance(value, list):
-        return [*map(as_object, as_items(as_object(value).get("action_requests")))]
-    items = map(as_object, cast("list[Any]", value))
-    return [
-        {"description": item.get("description"), **as_object(item["action_request"])}
-        for item in items
-        if "action_request" in item
-    ]
 
 
 # --- JSON -----------------------------------------------------------------------------------------

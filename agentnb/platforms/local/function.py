@@ -51,7 +51,8 @@ class FunctionContext:
     ``decisions`` maps the id of each requested approval to ``APPROVED`` or ``REJECTED``
     once somebody decided: a function that yields `ApprovalRequested` goes on after that.  In the
     sandbox a rejected run is cancelled there; as an agent of this process the function goes on in
-    both cases, and reads here what was decided.
+    both cases, and reads here what was decided.  ``payloads`` maps the id to the answer that the
+    decision carried, such as `Run.approve(payload=...)`; one without has no entry.
     """
 
     agent: str
@@ -62,6 +63,7 @@ class FunctionContext:
     output_schema: Mapping[str, Any] | None = None
     media: Sequence[Media] = ()
     decisions: dict[str, str] = field(default_factory=dict[str, str])
+    payloads: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 async def iterate_function(

@@ -77,10 +77,12 @@ class FunctionRun:
                 self._changed.clear()
                 await self._changed.wait()
 
-    def decide(self, decision: Literal["APPROVED", "REJECTED"]) -> None:
+    def decide(self, decision: Literal["APPROVED", "REJECTED"], payload: Any = None) -> None:
         """Resume the function with a decision; what follows is its own choice."""
         if self._approval_id is not None:
             self.context.decisions[self._approval_id] = decision
+            if payload is not None:
+                self.context.payloads[self._approval_id] = payload
             self._approval_id = None
             self._decided.set()
 

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from agentnb.errors import AgentnbError, RequestError, UnsupportedError
 from agentnb.event.types import Event, RunStarted
@@ -69,6 +69,7 @@ class FunctionPlatform(BasePlatform):
         return replace(
             super().capabilities,
             attach=False,
+            approval_payloads=True,
             output_schema=True,
             media=_MEDIA,
             followups=True,
@@ -122,10 +123,11 @@ class FunctionPlatform(BasePlatform):
         approval_id: str | None,
         *,
         approved: bool,
+        payload: Any = None,
         agent: str | None = None,
         session_id: str | None = None,
     ) -> None:
-        """Resume a function that requested an approval.
+        """Resume a function that requested an approval, with ``payload`` in its context.
 
         Raises:
             RequestError: it waits for no such decision.
@@ -138,7 +140,7 @@ class FunctionPlatform(BasePlatform):
         ):
             named = f"the approval {approval_id}" if approval_id else "an approval"
             raise RequestError(f"The run {run_id} does not wait for {named}.")
-        run.decide("APPROVED" if approved else "REJECTED")
+        run.decide("APPROVED" if approved else "REJECTED", payload)
 
     async def cancel(
         self, run_id: str | None, *, agent: str | None = None, session_id: str | None = None

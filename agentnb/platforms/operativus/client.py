@@ -281,6 +281,7 @@ class OperativusPlatform(ListingPlatform):
         approval_id: str | None,
         *,
         approved: bool,
+        payload: Any = None,
         agent: str | None = None,
         session_id: str | None = None,
     ) -> None:

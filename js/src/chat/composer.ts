@@ -3,6 +3,7 @@
 import { visibleText } from "../markdown/visible.js";
 import { html, setText, show } from "../view/html.js";
 import { icon } from "../view/icons.js";
+import { keepTyping } from "../view/keys.js";
 import { newId, refusal, thumbnail } from "./attachments.js";
 import { button, rename } from "./dom.js";
 import { fileCard, fileList } from "./files.js";
@@ -11,8 +12,6 @@ import { NEEDS_QUESTION, UNDER_WAY } from "./words.js";
 
 /** Maximum lines to which the composer grows. */
 const LINES = 8;
-/** Events that must not reach the notebook, which would run or delete cells. */
-const OWN_EVENTS = ["keydown", "keyup", "keypress", "paste", "copy", "cut", "beforeinput"];
 
 export class Composer {
   readonly element: HTMLElement;
@@ -150,9 +149,7 @@ export class Composer {
   }
 
   #listen(): void {
-    for (const name of OWN_EVENTS) {
-      this.element.addEventListener(name, (event) => event.stopPropagation());
-    }
+    keepTyping(this.element);
     this.#area.addEventListener("input", () => {
       this.#session.draft.text = this.#area.value;
       this.#updateGo(this.#goes ?? "send", this.#session.stopping);

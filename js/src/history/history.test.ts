@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import fixture from "../../../tests/fixtures/tables/history.json";
+import { exactMoment, moment } from "../view/moment.js";
 import { Kernel } from "./harness.js";
 import { HistorySession, HistoryView } from "./index.js";
-import { exactMoment, moment } from "./moment.js";
 import { isHistoryAnswer, isHistoryState, type Query } from "./protocol.js";
 
 let kernel: Kernel;

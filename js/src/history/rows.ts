@@ -4,7 +4,7 @@ import { visibleText } from "../markdown/visible.js";
 import { putStatus } from "../table/status.js";
 import { briefDuration, count, dollars } from "../view/format.js";
 import { html } from "../view/html.js";
-import { exactMoment, isoMoment, moment } from "./moment.js";
+import { exactMoment, isoMoment, moment } from "../view/moment.js";
 import type { Row } from "./protocol.js";
 
 const NONE = "–";

@@ -21,6 +21,8 @@ export class Source implements RunSource {
   waiting: Waiting | null = null;
   stops = 0;
   decisions: [string | null, boolean][] = [];
+  /** What was sent with each decision. */
+  payloads: (string | undefined)[] = [];
   /** What a view asked for, with the way to answer it. */
   asked: { offset: number; answer(page: EventsPage): void; fail(error: Error): void }[] = [];
   listeners = new Set<() => void>();
@@ -29,8 +31,9 @@ export class Source implements RunSource {
     this.stops += 1;
   }
 
-  decide(approvalId: string | null, approved: boolean): void {
+  decide(approvalId: string | null, approved: boolean, _key?: string, payload?: string): void {
     this.decisions.push([approvalId, approved]);
+    this.payloads.push(payload);
   }
 
   events(offset: number): Promise<EventsPage> {

@@ -56,7 +56,58 @@ export function indentJson(text: string): string {
   return out;
 }
 
-function isJson(text: string): boolean {
+/**
+ * The members of a JSON object with the text of their values, in which digits stay; null if the
+ * text is no object, or too long or deep.
+ */
+export function jsonMembers(text: string): Map<string, string> | null {
+  const parts = split(text, "{");
+  if (!parts) return null;
+  return new Map(
+    parts.map((part) => {
+      const end = stringEnd(part, 0);
+      return [JSON.parse(part.slice(0, end)), part.slice(part.indexOf(":", end) + 1).trim()];
+    }),
+  );
+}
+
+/** The same for the items of an array. */
+export function jsonItems(text: string): string[] | null {
+  return split(text, "[");
+}
+
+/** The string of a JSON text; undefined if it is none. */
+export function jsonString(text = ""): string | undefined {
+  return text.startsWith('"') && isJson(text) ? (JSON.parse(text) as string) : undefined;
+}
+
+function split(text: string, opening: "{" | "["): string[] | null {
+  const trimmed = text.trim();
+  if (trimmed.length > MAX_LENGTH || trimmed[0] !== opening || !isJson(trimmed)) return null;
+  const parts: string[] = [];
+  let depth = 0;
+  let from = 1;
+  let at = 0;
+  while (at < trimmed.length) {
+    const character = trimmed[at] ?? "";
+    if (character === '"') {
+      at = stringEnd(trimmed, at);
+      continue;
+    }
+    if (character === "{" || character === "[") depth += 1;
+    if (character === "}" || character === "]") depth -= 1;
+    if (depth > MAX_DEPTH) return null;
+    if (depth === 0 || (depth === 1 && character === ",")) {
+      parts.push(trimmed.slice(from, at).trim());
+      from = at + 1;
+    }
+    at += 1;
+  }
+  // Only an empty object or array has an empty part.
+  return parts.filter((part) => part !== "");
+}
+
+export function isJson(text: string): boolean {
   try {
     JSON.parse(text);
     return true;

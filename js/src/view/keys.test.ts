@@ -1,6 +1,6 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { html } from "./html.js";
-import { keepKeys } from "./keys.js";
+import { keepKeys, keepTyping } from "./keys.js";
 
 test("whatever has the focus bears the attribute itself, also what is added later", () => {
   const view = html("div");
@@ -12,4 +12,17 @@ test("whatever has the focus bears the attribute itself, also what is added late
   expect(button.hasAttribute("data-lm-suppress-shortcuts")).toBe(false);
   button.focus();
   expect(button.getAttribute("data-lm-suppress-shortcuts")).toBe("true");
+});
+
+test("what is typed into a field does not reach the host", () => {
+  const field = html("input");
+  const fields = html("div", {}, field);
+  const host = html("div", {}, fields);
+  keepTyping(fields);
+  const received = vi.fn();
+  for (const name of ["keydown", "paste", "click"]) host.addEventListener(name, received);
+  for (const name of ["keydown", "paste"]) field.dispatchEvent(new Event(name, { bubbles: true }));
+  expect(received).not.toHaveBeenCalled();
+  field.click();
+  expect(received).toHaveBeenCalledOnce();
 });

@@ -1,6 +1,8 @@
 // Keys pressed in a view must not reach the notebook, which would run or delete cells.
 
 const ATTRIBUTE = "data-lm-suppress-shortcuts";
+/** Events of typing that hosts handle. */
+const TYPING = ["keydown", "keyup", "keypress", "paste", "copy", "cut", "beforeinput"];
 
 /**
  * Disables the host's shortcuts while the focus is in a view.
@@ -13,4 +15,9 @@ export function keepKeys(view: HTMLElement): void {
   view.addEventListener("focusin", ({ target }) => {
     if (target instanceof Element) target.setAttribute(ATTRIBUTE, "true");
   });
+}
+
+/** Keeps what is typed into the fields of an element from the host. */
+export function keepTyping(element: HTMLElement): void {
+  for (const name of TYPING) element.addEventListener(name, (event) => event.stopPropagation());
 }

@@ -41,7 +41,7 @@ export interface RunSource {
   /** A pending reconnect or retry, with the seconds left. */
   readonly waiting: Waiting | null;
   stop(): void;
-  decide(approvalId: string | null, approved: boolean, key?: string): void;
+  decide(approvalId: string | null, approved: boolean, key?: string, payload?: string): void;
   /** Events of the run from number `offset` on. */
   events(offset: number): Promise<EventsPage>;
   /** The timeline of the run. */
@@ -86,7 +86,7 @@ export class RunView {
     this.#body = html("div", { class: "agentnb-body", ...live });
     this.#header = new HeaderView(() => source.stop(), options.quiet);
     this.#waiting = new WaitingView(options.quiet);
-    this.#approvals = new ApprovalsView((id, approved, key) => source.decide(id, approved, key));
+    this.#approvals = new ApprovalsView((...decision) => source.decide(...decision));
     this.#followups = new FollowupsView(options.followup);
     this.#copy = copyButton("Copy as Markdown", () => answerOf(source.run));
     this.#timeline = new TimelineView(() => source.timeline());
@@ -215,6 +215,7 @@ export class RunView {
     const { run, elapsed, waiting } = this.#source;
     this.#header.tick(elapsed);
     this.#waiting.tick(waiting);
+    this.#approvals.tick();
     // Running tool calls and steps have a clock as well.
     let calls = 0;
     run.parts.forEach((part, i) => {

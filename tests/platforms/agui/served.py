@@ -35,6 +35,7 @@ from starlette.routing import Route
 CALLS = {
     "use a tool": ("add", '{"a": 1,', ' "b": 2}'),
     "ask me": ("delete", '{"path":', ' "a.txt"}'),
+    "ask me twice": ("delete", '{"path":', ' "b.txt"}'),
     "use my tool": ("open_page", '{"number":', ' 7}'),
     "publish": ("publish", "{}"),
     "use a broken tool": ("broken", "{}"),
@@ -61,7 +62,8 @@ def kinds(content):
 async def answer(messages, info):
     last = messages[-1].parts[-1]
     if isinstance(last, ToolReturnPart):
-        yield f"It is {last.content}."
+        returned = [part.content for part in messages[-1].parts if isinstance(part, ToolReturnPart)]
+        yield f"It is {', '.join(map(str, returned))}."
         return
     assert isinstance(last, UserPromptPart)
     prompt = last.content if isinstance(last.content, str) else " ".join(kinds(last.content))
@@ -69,9 +71,13 @@ async def answer(messages, info):
         name, *fragments = CALLS[prompt]
         if name == "add":
             yield "I add them."
+        if prompt == "ask me twice":
+            yield "Two files."
         yield {1: DeltaToolCall(name=name, json_args=fragments[0], tool_call_id="c1")}
         for fragment in fragments[1:]:
             yield {1: DeltaToolCall(json_args=fragment)}
+        if prompt == "ask me twice":
+            yield {2: DeltaToolCall(name=name, json_args='{"path": "c.txt"}', tool_call_id="c2")}
         return
     if prompt == "think":
         yield {0: DeltaThinkingPart(content="Hm, ")}
@@ -106,7 +112,7 @@ def add(a: int, b: int) -> int:
 
 @helper.tool_plain(requires_approval=True)
 def delete(path: str) -> str:
-    return "deleted"
+    return f"{path} is deleted"
 
 
 @helper.tool_plain

@@ -142,13 +142,15 @@ async def first(state):
 
 async def ask(state):
     tea = interrupt({"question": "Tea?", "kinds": ["green", "black"]})
-    milk = interrupt("Milk?")
+    schema = {"type": "object", "properties": {"fat": {"type": "number"}}, "required": ["fat"]}
+    milk = interrupt({"question": "Milk?", "answer_schema": schema})
     return {"messages": [AIMessage(f"Tea: {tea}, milk: {milk}.")]}
 
 
 async def act(state):
     request = {"name": "buy", "args": {"n": 2}, "description": "Buy tea."}
-    answer = interrupt({"action_requests": [request], "review_configs": []})
+    config = {"action_name": "buy", "allowed_decisions": ["approve", "edit", "reject"]}
+    answer = interrupt({"action_requests": [request], "review_configs": [config]})
     return {"messages": [AIMessage(str(answer))]}
 
 

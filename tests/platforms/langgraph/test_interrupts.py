@@ -58,6 +58,34 @@ async def test_a_tool_call_that_waits(graph: Graph, approve: bool, kind: str) ->
     assert run.text == str({"decisions": [{"type": kind}]})
 
 
+async def test_an_interrupt_returns_the_payload(graph: Graph) -> None:
+    run = await graph("asking", answer_schema={"type": "string"}).arun("tea?")
+    (approval,) = pending(run)
+    assert (approval.message, approval.answer_schema) == ("Tea?", '{"type": "string"}')
+    run = await settled(await run.approve_async(payload="oolong"))
+    (approval,) = pending(run)
+    assert (approval.message, approval.arguments) == ("Milk?", "")
+    assert json.loads(approval.answer_schema or "")["required"] == ["fat"]
+    with pytest.raises(RequestError, match="'fat' is no number"):
+        await run.approve_async(payload={"fat": "much"})
+    run = await settled(await run.approve_async(payload={"fat": 3.5}))
+    assert run.text.endswith("Tea: oolong, milk: {'fat': 3.5}.")
+
+
+async def test_a_tool_call_with_other_arguments(graph: Graph) -> None:
+    run = await graph("acting").arun("buy")
+    (approval,) = pending(run)
+    assert json.loads(approval.answer_schema or "")["properties"] == {"n": {"type": "number"}}
+    run = await settled(await run.approve_async(payload={"n": 3}))
+    edited = {"type": "edit", "edited_action": {"name": "buy", "args": {"n": 3}}}
+    assert run.text == str({"decisions": [edited]})
+    run = await settled(await (await graph("acting").arun("buy")).deny_async(payload="Too much."))
+    assert run.text == str({"decisions": [{"type": "reject", "message": "Too much."}]})
+    own = {"decisions": [{"type": "respond", "message": "Ask me later."}]}
+    run = await settled(await (await graph("acting").arun("buy")).deny_async(payload=own))
+    assert run.text == str(own)
+
+
 async def test_several_interrupts_at_once(graph: Graph) -> None:
     run = await graph("both").arun("go")
     left, right = pending(run)

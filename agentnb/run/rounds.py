@@ -1,13 +1,16 @@
-"""Runs whose agent calls tools of this process, between its requests to the platform."""
+"""Runs of several requests: their agents call tools of this process, or wait for decisions."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 from uuid import uuid4
 
+from agentnb.errors import UnsupportedError
+from agentnb.event.approvals import Decision
 from agentnb.event.transcript import ToolCall, Transcript
 from agentnb.event.types import (
     TERMINAL_EVENTS,
@@ -31,7 +34,7 @@ from agentnb.platforms.base import (
     RunRequest,
     ToolRound,
 )
-from agentnb.platforms.base_platform import BasePlatform
+from agentnb.platforms.base_platform import BasePlatform, OfflinePlatform
 from agentnb.run.tools import Tool
 
 _MAX_ROUNDS: Final = 50
@@ -55,9 +58,24 @@ class _State:
     new_ids: dict[str, str] = field(default_factory=dict[str, str])
     #: The decision about the next call: None before it.
     decision: bool | None = None
+    #: The payload of the decision: other arguments, or the reason why it was denied.
+    payload: Any = None
     #: The usage of the rounds before this one, and that of all.
     earlier: Usage | None = None
     usage: Usage | None = None
+    #: What the platform waits for at the end of the round, and the decisions so far, by their ids.
+    approvals: list[ApprovalRequested] = field(default_factory=list[ApprovalRequested])
+    decisions: dict[str | None, Decision] = field(default_factory=dict[str | None, Decision])
+
+    @property
+    def undecided(self) -> list[ApprovalRequested]:
+        return [each for each in self.approvals if each.approval_id not in self.decisions]
+
+    def repeated(self) -> list[Event]:
+        """Return the events so far; the approvals that the run still waits for come last."""
+        waiting = self.undecided
+        ids = set(map(id, waiting))
+        return [*(event for event in self.events if id(event) not in ids), *waiting]
 
     @property
     def next_call(self) -> ToolCall | None:
@@ -76,23 +94,34 @@ class _State:
         return call_id
 
 
-class ToolPlatform(BasePlatform):
-    """A platform for one run, whose agent may call ``tools``.
+def with_rounds(platform: Platform, tools: Sequence[Tool]) -> Platform:
+    """Return the platform for one run, which may take more than one request."""
+    may_need_rounds = tools or platform.capabilities.decides_by_request
+    if not may_need_rounds or isinstance(platform, OfflinePlatform):
+        return platform
+    return RoundPlatform(platform, tools)
 
-    Where a response ends with calls of them, they are made one after the other, and their results
-    sent with the next request.  Before the call of a tool that is not trusted, the stream ends, and
-    the run waits for a decision; `attach` then repeats its events and continues.
+
+class RoundPlatform(BasePlatform):
+    """A platform for one run, whose agent may call ``tools`` and wait for decisions.
+
+    Where a response ends with calls of the tools, they are made one after the other, and their
+    results sent with the next request.  Before the call of a tool that is not trusted, the stream
+    ends, and the run waits for a decision; `attach` then repeats its events and continues.  So it
+    does where the platform takes decisions with the next request.
     """
 
     def __init__(self, platform: Platform, tools: Sequence[Tool]) -> None:
         super().__init__(platform.name)
-        self._platform = platform
+        #: The platform that the requests are sent to.
+        self.platform = platform
         self._tools = {tool.spec.name: tool for tool in tools}
         self._state: _State | None = None
 
     @property
     def capabilities(self) -> Capabilities:
-        return replace(self._platform.capabilities, approvals=True, attach=True)
+        abilities = self.platform.capabilities
+        return replace(abilities, approvals=True, approval_payloads=True, attach=True)
 
     async def stream(self, request: RunRequest) -> AsyncGenerator[list[Event], None]:
         """Start the run and yield its events."""
@@ -107,10 +136,10 @@ class ToolPlatform(BasePlatform):
     ) -> AsyncGenerator[list[Event], None]:
         """Yield the events of the run so far, then make the call that was decided, and go on."""
         state = self._state
-        if state is None or state.decision is None:
-            batches = self._platform.attach(run_id, agent=agent, session_id=session_id)
+        if state is None or (state.decision is None and not state.decisions):
+            batches = self.platform.attach(run_id, agent=agent, session_id=session_id)
         else:
-            yield list(state.events)
+            yield state.repeated()
             batches = self._events(state)
         async with aclosing(batches):
             async for batch in batches:
@@ -122,47 +151,60 @@ class ToolPlatform(BasePlatform):
         approval_id: str | None,
         *,
         approved: bool,
+        payload: Any = None,
         agent: str | None = None,
         session_id: str | None = None,
     ) -> None:
-        """Decide about the call that the run waits for, or about an approval of the platform."""
+        """Decide about the call that the run waits for, or about an approval of the platform.
+
+        The ``payload`` of a call are the arguments that it is made with; of a denied one, a reason.
+        """
         state = self._state
         if state is not None and approval_id is not None and approval_id == state.approval_id:
-            state.decision = approved
+            state.decision, state.payload = approved, payload
             return
-        await self._platform.decide(
-            run_id, approval_id, approved=approved, agent=agent, session_id=session_id
+        if state is not None and approval_id in {each.approval_id for each in state.undecided}:
+            state.decisions[approval_id] = Decision(approval_id, approved, payload)
+            return
+        if payload is not None and not self.platform.capabilities.approval_payloads:
+            raise UnsupportedError(f"{self.name} takes decisions without a payload only.")
+        given = {} if payload is None else {"payload": payload}
+        await self.platform.decide(
+            run_id, approval_id, approved=approved, agent=agent, session_id=session_id, **given
         )
 
     async def cancel(
         self, run_id: str | None, *, agent: str | None = None, session_id: str | None = None
     ) -> None:
         """Stop the run on the platform."""
-        await self._platform.cancel(run_id, agent=agent, session_id=session_id)
+        await self.platform.cancel(run_id, agent=agent, session_id=session_id)
 
     async def status(
         self, run_ids: Sequence[str], *, agent: str | None = None, session_id: str | None = None
     ) -> dict[str, RemoteRun]:
         """Return the state of runs on the platform."""
-        return await self._platform.status(run_ids, agent=agent, session_id=session_id)
+        return await self.platform.status(run_ids, agent=agent, session_id=session_id)
 
     async def agents(self) -> list[AgentInfo]:
         """Return the agents of the platform."""
-        return await self._platform.agents()
+        return await self.platform.agents()
 
     # --- rounds -----------------------------------------------------------------------------------
 
     async def _events(self, state: _State) -> AsyncGenerator[list[Event], None]:
         """Yield the events that follow, to the run's end or to a call that has to be decided."""
         while True:
+            if state.undecided:
+                return
             while (call := state.next_call) is not None:
                 tool = self._tools.get(call.name)
                 if tool is not None and not tool.trusted and state.decision is None:
                     yield self._noted(state, self._approval(state, call))
                     return
-                denied, state.decision = state.decision is False, None
-                yield self._noted(state, [await self._called(state, tool, call, denied=denied)])
-            if state.calls:
+                end = await self._called(state, tool, call)
+                state.decision = state.payload = None
+                yield self._noted(state, [end])
+            if state.calls or state.approvals:
                 if len(state.request.tool_rounds) >= _MAX_ROUNDS:
                     message = f"The agent called tools in {_MAX_ROUNDS} rounds without an answer."
                     yield self._noted(state, [RunFailed(message=message, code="tool_rounds")])
@@ -171,19 +213,24 @@ class ToolPlatform(BasePlatform):
             async with aclosing(self._round(state)) as batches:
                 async for batch in batches:
                     yield self._noted(state, batch)
-            if not state.calls:
+            if not state.calls and not state.approvals:
                 return
 
     async def _round(self, state: _State) -> AsyncGenerator[list[Event], None]:
         """Yield the events of one request; those of the client's tools that it calls are kept."""
         transcript = Transcript(state=state.request.state)
         finished: RunFinished | None = None
-        async with aclosing(self._platform.stream(state.request)) as batches:
+        async with aclosing(self.platform.stream(state.request)) as batches:
             async for batch in batches:
                 transcript.apply_all(e for e in batch if not isinstance(e, TERMINAL_EVENTS))
                 finished = next((e for e in batch if isinstance(e, RunFinished)), finished)
                 rest = [e for e in batch if not isinstance(e, RunFinished)]
                 yield [changed for event in rest for changed in self._changed(state, event)]
+        pending = transcript.pending_approvals
+        if finished is None and pending and self.platform.capabilities.decides_by_request:
+            state.text, state.approvals = transcript.text, [*pending]
+            state.results = [*map(_as_called, transcript.tool_calls)]
+            state.request = replace(state.request, state=transcript.state)
         if finished is None:
             return
         calls = [call for call in transcript.tool_calls if call.status == "running"]
@@ -215,25 +262,34 @@ class ToolPlatform(BasePlatform):
     def _begin_round(self, state: _State) -> None:
         answered = ToolRound(text=state.text, calls=tuple(state.results))
         rounds = (*state.request.tool_rounds, answered)
-        state.request = replace(state.request, tool_rounds=rounds)
-        state.earlier_ids |= {call.call_id for call in state.calls} | {*state.new_ids.values()}
+        decisions = [(each, state.decisions[each.approval_id]) for each in state.approvals]
+        state.request = replace(state.request, tool_rounds=rounds, decisions=decisions)
+        # A call that waited for a decision continues in the next round.
+        done = {call.call_id for call in state.results if call.output is not None}
+        state.earlier_ids |= done | {*state.new_ids.values()}
         state.new_ids.clear()
         state.calls, state.results, state.earlier = [], [], state.usage
+        state.approvals, state.decisions = [], {}
 
     # --- calls ------------------------------------------------------------------------------------
 
-    async def _called(
-        self, state: _State, tool: Tool | None, call: ToolCall, *, denied: bool
-    ) -> ToolCallFinished:
+    async def _called(self, state: _State, tool: Tool | None, call: ToolCall) -> ToolCallFinished:
         arguments = str(call.arguments_text)
         call_id = state.unique_id(call.call_id)
+        note = ""
         if tool is None:
             end = ToolCallFinished(call_id=call_id, error=f"There is no tool {call.name}.")
-        elif denied:
-            end = ToolCallFinished(call_id=call_id, error=_DENIED)
+        elif state.decision is False:
+            reason = f" {state.payload}" if isinstance(state.payload, str) else ""
+            end = ToolCallFinished(call_id=call_id, error=f"{_DENIED}{reason}")
+        elif state.payload is not None:
+            arguments = json.dumps(state.payload, ensure_ascii=False)
+            # A server that keeps the conversation has the call as the agent made it.
+            note = f"The user changed the arguments to {arguments}.\n"
+            end = replace(await tool.call(call_id, arguments), arguments=arguments)
         else:
             end = await tool.call(call_id, arguments)
-        output = end.result or "" if end.error is None else f"Error: {end.error}"
+        output = note + (end.result or "" if end.error is None else f"Error: {end.error}")
         state.results.append(
             ClientToolCall(
                 call_id=call.call_id, name=call.name, arguments=arguments or "{}", output=output
@@ -255,9 +311,20 @@ class ToolPlatform(BasePlatform):
                 message=message,
                 tool=call.name,
                 arguments=str(call.arguments_text),
+                answer_schema=json.dumps(self._tools[call.name].spec.parameters),
             ),
         ]
 
     def _noted(self, state: _State, events: list[Event]) -> list[Event]:
         state.events += events
         return events
+
+
+def _as_called(call: ToolCall) -> ClientToolCall:
+    output = call.result or "" if call.error is None else f"Error: {call.error}"
+    return ClientToolCall(
+        call_id=call.call_id,
+        name=call.name,
+        arguments=call.arguments or "{}",
+        output=None if call.status == "running" else output,
+    )
